@@ -1,0 +1,2 @@
+//! Caudal, the one binary: process files, serve the API.
+fn main() {}

@@ -1,0 +1,20 @@
+//! The nouns of Caudal: requests, jobs, states, results, ports and error kinds.
+//!
+//! Three words for three stages: a [`request::JobRequest`] is what was asked, a [`job::Plan`] is what
+//! was decided, a [`ports::StageInput`] is one attempt that is running. Nothing here does I/O.
+
+pub mod cell;
+pub mod error;
+pub mod export;
+pub mod fault;
+pub mod job;
+pub mod journal;
+pub mod ports;
+pub mod request;
+pub mod results;
+pub mod state;
+
+pub use error::{Error, ErrorKind, Result};
+pub use fault::{Fault, Faults};
+pub use job::JobId;
+pub use state::JobState;

@@ -1,0 +1,1 @@
+//! The HTTP face of Caudal: resources, problem details and the OpenAPI document.

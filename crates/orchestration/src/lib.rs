@@ -1,0 +1,19 @@
+//! Four supervised actors that carry a job from request to final response.
+//!
+//! Messages go one way, and carry only the job's id: [`validation`] checks a request, stores it and
+//! journals `queued`; [`job_manager`] runs the stages; [`analysis`] judges what they found;
+//! [`response`] writes the final answer and wakes whoever waits for it. The journal in the bucket is
+//! the truth; [`running`] is this process's memory of the jobs that it carries.
+
+pub mod analysis;
+pub mod job_manager;
+mod orchestrator;
+pub mod response;
+pub mod running;
+mod supervisor;
+pub mod validation;
+
+pub use analysis::cost::PriceList;
+pub use orchestrator::{
+    JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
+};

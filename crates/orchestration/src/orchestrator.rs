@@ -1,0 +1,207 @@
+//! The handle to the running actors: what the gateway and the command line call.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use caudal_core::job::{JobPage, JobStatus, Progress};
+use caudal_core::ports::{Clock, Ids, JobQuery, JobRecords, Normalizer, Pipeline, Planner, Sources};
+use caudal_core::request::{InlineTable, JobRequest};
+use caudal_core::results::FinalResponse;
+use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
+use kameo::actor::{ActorRef, Spawn};
+use kameo::error::SendError;
+use tokio::sync::watch;
+
+use crate::analysis::cost::PriceList;
+use crate::job_manager::{Cancel, JobManagerActor};
+use crate::running::RunningJobs;
+use crate::supervisor::Supervisor;
+use crate::validation::{Resume, Submit, ValidationActor};
+
+/// Everything outside that the actors call.
+#[derive(Clone)]
+pub struct Ports {
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub records: Arc<dyn JobRecords>,
+    pub sources: Arc<dyn Sources>,
+    pub planner: Arc<dyn Planner>,
+    pub normalizer: Arc<dyn Normalizer>,
+    pub pipelines: Vec<Arc<dyn Pipeline>>,
+    /// This instance, as it signs journal entries.
+    pub writer: uuid::Uuid,
+}
+
+#[derive(Clone, Debug)]
+pub struct OrchestratorOptions {
+    /// Messages that wait for an actor; a full mailbox is told to the client.
+    pub mailbox_size: usize,
+    /// Jobs whose stages run at the same time.
+    pub running_jobs: usize,
+    /// Jobs that are queued or running.
+    pub admitted_jobs: usize,
+    /// Processor cores of this host, for the cost estimate.
+    pub cores: usize,
+    pub prices: PriceList,
+}
+
+/// What the four actors share.
+pub struct Desk {
+    pub ports: Ports,
+    pub options: OrchestratorOptions,
+    pub jobs: RunningJobs,
+}
+
+/// A job that is being asked for.
+pub struct Submission {
+    pub owner: String,
+    pub body: SubmissionBody,
+}
+
+pub enum SubmissionBody {
+    /// The contract's JSON, not yet looked at.
+    Json(Bytes),
+    /// Settings that the caller has built itself.
+    Parsed { request: Box<JobRequest>, inline: Option<InlineTable> },
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum JobResult {
+    Completed(Box<FinalResponse>),
+    /// Failed or cancelled.
+    Ended(Box<JobStatus>),
+}
+
+/// The running actors. Cheap to clone.
+#[derive(Clone)]
+pub struct Orchestrator {
+    desk: Arc<Desk>,
+    validation: ActorRef<ValidationActor>,
+    job_manager: ActorRef<JobManagerActor>,
+    supervisor: ActorRef<Supervisor>,
+}
+
+impl Orchestrator {
+    /// Starts the actors and takes up the unfinished jobs of the bucket.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StorageUnavailable`] when the bucket does not answer.
+    pub async fn start(ports: Ports, options: OrchestratorOptions) -> Result<Orchestrator> {
+        ports.records.ready().await?;
+        let unfinished = ports.records.active().await?;
+        let desk = Arc::new(Desk { ports, options, jobs: RunningJobs::default() });
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let supervisor = Supervisor::spawn((desk.clone(), sender));
+        let (validation, job_manager) = receiver.await.map_err(|_| stopped())?;
+        for job in unfinished {
+            validation.tell(Resume(job)).await.map_err(|_| stopped())?;
+        }
+        Ok(Orchestrator { desk, validation, job_manager, supervisor })
+    }
+
+    /// Validates a request, stores it and journals `queued`.
+    ///
+    /// # Errors
+    /// `MalformedRequest`, `InvalidRequest`, `TooLarge`, `UnavailableEngine` for what the client must
+    /// change; `Overloaded`, `StorageUnavailable` for what may pass.
+    pub async fn submit(&self, submission: Submission) -> Result<JobHandle> {
+        match self.validation.ask(Submit(submission)).try_send().await {
+            Ok(handle) => Ok(handle),
+            Err(SendError::HandlerError(error)) => Err(error),
+            Err(SendError::MailboxFull(_)) => {
+                Err(Error::new(ErrorKind::Overloaded, "too many requests are being validated at this moment"))
+            }
+            Err(_) => Err(stopped()),
+        }
+    }
+
+    /// A job of this owner; another owner's is not found.
+    pub async fn status(&self, owner: &str, job: JobId) -> Result<JobStatus> {
+        let status = match self.desk.jobs.get(job) {
+            Some(running) => running.status().await,
+            None => self.desk.ports.records.status(job).await?,
+        };
+        match status.owner == owner {
+            true => Ok(status),
+            false => Err(Error::new(ErrorKind::NotFound, format!("there is no job {job}"))),
+        }
+    }
+
+    /// How far a job is, if it runs in this process.
+    pub fn progress(&self, job: JobId) -> Option<Progress> {
+        self.desk.jobs.get(job).map(|running| running.watch_progress().borrow().clone())
+    }
+
+    pub async fn list(&self, query: JobQuery) -> Result<JobPage> {
+        self.desk.ports.records.list(&query).await
+    }
+
+    /// How a job ended.
+    ///
+    /// # Errors
+    /// `NotFinished` while it runs, `NotFound` where there is no such job of this owner.
+    pub async fn result(&self, owner: &str, job: JobId) -> Result<JobResult> {
+        let status = self.status(owner, job).await?;
+        match status.status {
+            JobState::Completed => match self.desk.ports.records.final_response(job).await? {
+                Some(response) => Ok(JobResult::Completed(Box::new(response))),
+                None => Err(Error::new(ErrorKind::NotFound, format!("the result of job {job} is gone"))),
+            },
+            JobState::Failed | JobState::Cancelled => Ok(JobResult::Ended(Box::new(status))),
+            state => {
+                let detail = format!("job {job} is {state}");
+                Err(Error::new(ErrorKind::NotFinished, detail).of_job(job))
+            }
+        }
+    }
+
+    /// Asks a running job to stop; it ends as `cancelled` at its next step.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Conflict` when it has finished.
+    pub async fn cancel(&self, owner: &str, job: JobId) -> Result<()> {
+        let status = self.status(owner, job).await?;
+        if status.status.is_final() {
+            return Err(Error::new(ErrorKind::Conflict, format!("job {job} is {} already", status.status)));
+        }
+        self.job_manager.tell(Cancel(job)).await.map_err(|_| stopped())
+    }
+
+    pub async fn ready(&self) -> Result<()> {
+        self.desk.ports.records.ready().await
+    }
+
+    /// Stops the actors; jobs that run are left in the journal for the next start.
+    pub async fn shutdown(self) {
+        // An actor that has stopped already cannot be told to.
+        let _ = self.supervisor.stop_gracefully().await;
+        self.supervisor.wait_for_shutdown().await;
+    }
+}
+
+pub(crate) fn stopped() -> Error {
+    Error::new(ErrorKind::Overloaded, "the server is shutting down").hint("try again in a moment")
+}
+
+/// A job that was taken in.
+pub struct JobHandle {
+    pub job_id: JobId,
+    pub(crate) progress: watch::Receiver<Progress>,
+    pub(crate) result: watch::Receiver<Option<Arc<JobResult>>>,
+}
+
+impl JobHandle {
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Waits for the end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// `Overloaded` when the server shuts down before the job ends; its journal keeps it.
+    pub async fn finished(&mut self) -> Result<Arc<JobResult>> {
+        let result = self.result.wait_for(|r| r.is_some()).await.map_err(|_| stopped())?;
+        result.clone().ok_or_else(stopped)
+    }
+}

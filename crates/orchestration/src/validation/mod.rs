@@ -1,0 +1,153 @@
+//! The validation actor: every fault of a request at once; a good one is stored and queued.
+//!
+//! | message | from | changes | answers |
+//! |---|---|---|---|
+//! | [`Submit`] | gateway, command line | stores the request, journals `queued`, hands the job on | a [`JobHandle`], or what is wrong |
+//! | [`Resume`] | start of the process | takes an unfinished job up from its journal | nothing |
+
+pub mod body;
+mod data;
+pub mod settings;
+
+use std::sync::Arc;
+
+use caudal_core::job::JobRecord;
+use caudal_core::journal::JournalState;
+use caudal_core::request::{InlineTable, JobRequest};
+use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
+use kameo::actor::{Actor, ActorRef};
+use kameo::error::Infallible;
+use kameo::message::{Context, Message};
+use kameo::reply::DelegatedReply;
+
+use crate::job_manager::{JobManagerActor, Run};
+use crate::orchestrator::{Desk, JobHandle, Submission, SubmissionBody, stopped};
+use crate::running::RunningJob;
+
+/// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
+const SMALL_BODY: usize = 64 * 1024;
+
+/// Takes a request in.
+pub struct Submit(pub Submission);
+
+/// Takes an unfinished job up again.
+pub struct Resume(pub JobId);
+
+/// Keeps nothing of its own: a job that it has not queued yet was not promised to anybody.
+pub struct ValidationActor {
+    desk: Arc<Desk>,
+    job_manager: ActorRef<JobManagerActor>,
+}
+
+impl Actor for ValidationActor {
+    type Args = (Arc<Desk>, ActorRef<JobManagerActor>);
+    type Error = Infallible;
+
+    async fn on_start((desk, job_manager): Self::Args, _: ActorRef<Self>) -> Result<Self, Infallible> {
+        Ok(ValidationActor { desk, job_manager })
+    }
+}
+
+impl Message<Submit> for ValidationActor {
+    type Reply = DelegatedReply<Result<JobHandle>>;
+
+    /// Requests are validated side by side, each on a task of its own: a large body holds nobody up.
+    async fn handle(
+        &mut self,
+        Submit(submission): Submit,
+        ctx: &mut Context<Self, Self::Reply>,
+    ) -> Self::Reply {
+        let (desk, job_manager) = (self.desk.clone(), self.job_manager.clone());
+        ctx.spawn(async move { take_in(&desk, &job_manager, submission).await })
+    }
+}
+
+impl Message<Resume> for ValidationActor {
+    type Reply = ();
+
+    async fn handle(&mut self, Resume(job): Resume, _: &mut Context<Self, Self::Reply>) {
+        if let Err(error) = self.resume(job).await {
+            tracing::error!(%job, %error, cause = error.cause, "an unfinished job could not be taken up");
+        }
+    }
+}
+
+impl ValidationActor {
+    async fn resume(&self, id: JobId) -> Result<()> {
+        let ports = &self.desk.ports;
+        let journal = JournalState::replay(&ports.records.journal(id).await?)?;
+        if journal.state.is_none_or(JobState::is_final) {
+            // Either nothing was promised yet, or the end was journalled and only its marker is left.
+            return self.tidy(id, &journal).await;
+        }
+        let record = ports.records.record(id).await?;
+        let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
+        job.begin_attempt().await;
+        let state = job.state().await;
+        tracing::info!(job = %id, ?state, "taking up an unfinished job");
+        self.desk.jobs.admit(job, usize::MAX)?;
+        self.job_manager.tell(Run(id)).await.map_err(|_| stopped())
+    }
+
+    /// Finishes what a killed process left of a job that has ended, or that never began.
+    async fn tidy(&self, id: JobId, journal: &JournalState) -> Result<()> {
+        match journal.state {
+            None => self.desk.ports.records.discard(id).await,
+            Some(_) => {
+                let status = self.desk.ports.records.status(id).await?;
+                self.desk.ports.records.finish(&status).await
+            }
+        }
+    }
+}
+
+async fn take_in(
+    desk: &Desk,
+    job_manager: &ActorRef<JobManagerActor>,
+    submission: Submission,
+) -> Result<JobHandle> {
+    let (request, inline) = checked(submission.body).await?;
+    let ports = &desk.ports;
+    let record = JobRecord {
+        job_id: ports.ids.job_id(),
+        owner: submission.owner,
+        created_at: ports.clock.now(),
+        request,
+        inline: inline.is_some(),
+    };
+    let id = record.job_id;
+    let job = Arc::new(RunningJob::new(record, JournalState::default(), ports.clock.monotonic()));
+    desk.jobs.admit(job.clone(), desk.options.admitted_jobs)?;
+    let queued = queue(desk, &job, inline).await;
+    if let Err(error) = queued {
+        desk.jobs.remove(id);
+        return Err(error);
+    }
+    let handle = JobHandle { job_id: id, progress: job.watch_progress(), result: job.watch_result() };
+    job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
+    Ok(handle)
+}
+
+async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Result<()> {
+    desk.ports.records.create(&job.record, inline.as_ref()).await?;
+    job.enter(&desk.ports, JobState::Queued, None).await
+}
+
+/// Syntax, limits and settings, whatever way the request came.
+async fn checked(body: SubmissionBody) -> Result<(JobRequest, Option<InlineTable>)> {
+    match body {
+        SubmissionBody::Json(bytes) if bytes.len() <= SMALL_BODY => body::parse(&bytes),
+        SubmissionBody::Json(bytes) => {
+            let parsed = tokio::task::spawn_blocking(move || body::parse(&bytes)).await;
+            parsed.map_err(|e| Error::new(ErrorKind::Internal, "reading the request failed").cause(e))?
+        }
+        SubmissionBody::Parsed { request, inline } => {
+            let mut faults = caudal_core::Faults::default();
+            settings::check(&request, inline.is_some(), &mut faults);
+            match faults.is_empty() {
+                true => Ok((*request, inline)),
+                false => Err(Error::from_faults(ErrorKind::InvalidRequest, faults)),
+            }
+        }
+    }
+}

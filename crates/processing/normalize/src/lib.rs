@@ -1,0 +1,1 @@
+//! The normalisation stage: device choice, batches and fallback.

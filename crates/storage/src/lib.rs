@@ -1,0 +1,1 @@
+//! One bucket: keys, journal, data sets and results over an object store.
