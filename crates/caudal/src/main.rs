@@ -1,2 +1,9 @@
-//! Caudal, the one binary: process files, serve the API.
-fn main() {}
+//! Caudal, the one binary: `process` runs a job on files, `serve` answers the API.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

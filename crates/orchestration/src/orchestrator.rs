@@ -66,7 +66,7 @@ pub enum SubmissionBody {
 }
 
 /// How a job ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum JobResult {
     Completed(Box<FinalResponse>),
     /// Failed or cancelled.

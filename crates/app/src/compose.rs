@@ -1,0 +1,74 @@
+//! The only place that names concrete backends and puts them together.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use caudal_core::Result;
+use caudal_core::export::NormalizedData;
+use caudal_core::ports::Pipeline;
+use caudal_normalize::CpuNormalizer;
+use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
+use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
+use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions};
+
+use crate::host::{RandomIds, SystemClock, cores};
+use crate::settings::Settings;
+
+/// A running Caudal: the actors, and the way to the data that they leave.
+#[derive(Clone)]
+pub struct App {
+    pub orchestrator: Orchestrator,
+    pub data: Arc<dyn NormalizedData>,
+}
+
+impl App {
+    /// Puts the parts together as the settings say, and takes up unfinished jobs.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the bucket cannot be opened, `InvalidRequest` for a wrong setting.
+    pub async fn start(settings: &Settings) -> Result<App> {
+        let bucket = Bucket::open_folder(&settings.storage.folder)?;
+        let options = SourceOptions {
+            allowed_roots: settings.sources.allowed_roots.clone(),
+            memory_limit: settings.memory_limit()?,
+        };
+        let datasets = Datasets::new(bucket.clone(), options);
+        let pipelines: Vec<Arc<dyn Pipeline>> =
+            vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(Dataframe::new(datasets.clone()))];
+        let ports = Ports {
+            clock: Arc::new(SystemClock::new()),
+            ids: Arc::new(RandomIds),
+            records: Arc::new(BucketRecords::new(bucket.clone())),
+            sources: Arc::new(datasets.clone()),
+            planner: Arc::new(MeasuredPlanner::new(Arc::new(BucketCalibration(bucket)))),
+            normalizer: Arc::new(CpuNormalizer::new(datasets.clone())),
+            pipelines,
+            writer: uuid::Uuid::now_v7(),
+        };
+        let options = OrchestratorOptions {
+            mailbox_size: settings.orchestration.mailbox_size,
+            running_jobs: settings.running_jobs(),
+            admitted_jobs: settings.orchestration.admitted_jobs,
+            cores: cores(),
+            prices: settings.prices.clone(),
+        };
+        let orchestrator = Orchestrator::start(ports, options).await?;
+        Ok(App { orchestrator, data: Arc::new(datasets) })
+    }
+}
+
+/// Keeps this host's calibration in the bucket, so that the next process need not measure again.
+struct BucketCalibration(Bucket);
+
+#[async_trait]
+impl CalibrationCache for BucketCalibration {
+    async fn load(&self) -> Option<Calibration> {
+        self.0.calibration(&Calibration::fingerprint()).await
+    }
+
+    async fn store(&self, calibration: &Calibration) {
+        if let Err(error) = self.0.put_calibration(&Calibration::fingerprint(), calibration).await {
+            tracing::warn!(%error, "the calibration could not be kept; it will be measured again");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The HTTP server: one router over one running [`App`].
+
+use caudal_core::{Error, ErrorKind, Result};
+use caudal_gateway::{Gateway, GatewayOptions};
+use tokio::net::TcpListener;
+
+use crate::compose::App;
+use crate::settings::Settings;
+
+/// A server that listens, but does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    app: App,
+    options: GatewayOptions,
+}
+
+impl Server {
+    /// Takes the address and starts the actors.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for an address beyond loopback without `insecure`, since nobody is asked to sign in;
+    /// `StorageUnavailable` when the address or the bucket cannot be had.
+    pub async fn bind(settings: &Settings, insecure: bool) -> Result<Server> {
+        let address = settings.server.address;
+        if !address.ip().is_loopback() && !insecure {
+            let detail = format!(
+                "{address} can be reached from other machines, and this server asks nobody to sign in"
+            );
+            let hint = "bind to 127.0.0.1, or give --insecure if you mean it";
+            return Err(Error::new(ErrorKind::InvalidRequest, detail).hint(hint));
+        }
+        let listener = TcpListener::bind(address).await.map_err(|e| {
+            let detail = format!("the address {address} cannot be listened on: {e}");
+            Error::new(ErrorKind::StorageUnavailable, detail)
+                .hint("another program may have it; choose one with --listen")
+        })?;
+        let options = GatewayOptions {
+            max_body_bytes: usize::try_from(settings.server.max_body()?).unwrap_or(usize::MAX),
+            default_wait: settings.server.default_wait(),
+            max_wait: settings.server.max_wait(),
+        };
+        Ok(Server { listener, app: App::start(settings).await?, options })
+    }
+
+    /// Where it listens; the port is the one that was taken.
+    ///
+    /// # Errors
+    /// `Internal` when the system does not say.
+    pub fn address(&self) -> Result<std::net::SocketAddr> {
+        self.listener.local_addr().map_err(|e| Error::new(ErrorKind::Internal, "no local address").cause(e))
+    }
+
+    /// Answers until `shutdown` resolves, then lets the open requests end.
+    ///
+    /// # Errors
+    /// `Internal` when the listener fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let gateway = Gateway {
+            orchestrator: self.app.orchestrator.clone(),
+            data: self.app.data.clone(),
+            options: self.options,
+        };
+        let served = caudal_gateway::serve(self.listener, caudal_gateway::router(gateway), shutdown).await;
+        self.app.orchestrator.shutdown().await;
+        served.map_err(|e| Error::new(ErrorKind::Internal, "the listener failed").cause(e))
+    }
+}

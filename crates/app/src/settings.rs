@@ -1,0 +1,230 @@
+//! All settings: read from the defaults, a file, the environment and the command line, checked once.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use caudal_core::{Error, ErrorKind, Result};
+use caudal_orchestration::PriceList;
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+
+/// The defaults, with a comment for each setting.
+pub const DEFAULTS: &str = include_str!("../caudal.default.toml");
+
+/// Read when it lies in the working folder and no other file is named.
+const DEFAULT_FILE: &str = "caudal.toml";
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub storage: StorageSettings,
+    pub sources: SourceSettings,
+    pub server: ServerSettings,
+    pub processing: ProcessingSettings,
+    pub orchestration: OrchestrationSettings,
+    pub prices: PriceList,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSettings {
+    pub folder: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSettings {
+    pub allowed_roots: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    pub address: SocketAddr,
+    default_wait_seconds: f64,
+    max_wait_seconds: f64,
+    max_body: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessingSettings {
+    memory_limit: String,
+    threads: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrchestrationSettings {
+    pub mailbox_size: usize,
+    running_jobs: usize,
+    pub admitted_jobs: usize,
+}
+
+/// What the command line says; `None` leaves a setting as it was.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub config: Option<PathBuf>,
+    pub storage: Option<PathBuf>,
+    pub address: Option<String>,
+    pub allowed_roots: Vec<PathBuf>,
+    pub memory_limit: Option<String>,
+}
+
+impl Settings {
+    /// Reads and checks all settings.
+    ///
+    /// # Errors
+    /// `InvalidRequest` naming the setting and what was expected.
+    pub fn load(overrides: &Overrides) -> Result<Settings> {
+        let file = match &overrides.config {
+            Some(path) => File::from(path.as_path()).format(FileFormat::Toml).required(true),
+            None => File::from(Path::new(DEFAULT_FILE)).format(FileFormat::Toml).required(false),
+        };
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let mut builder = Config::builder()
+            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+            .add_source(file)
+            .add_source(
+                Environment::with_prefix("CAUDAL").prefix_separator("__").separator("__").try_parsing(true),
+            )
+            .set_override_option("storage.folder", overrides.storage.as_ref().map(text))
+            .and_then(|b| b.set_override_option("server.address", overrides.address.clone()))
+            .and_then(|b| b.set_override_option("processing.memory_limit", overrides.memory_limit.clone()))
+            .map_err(invalid)?;
+        if !overrides.allowed_roots.is_empty() {
+            let roots: Vec<_> = overrides.allowed_roots.iter().map(text).collect();
+            builder = builder.set_override("sources.allowed_roots", roots).map_err(invalid)?;
+        }
+        let settings: Settings = builder.build().and_then(Config::try_deserialize).map_err(invalid)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.memory_limit()?;
+        self.server.max_body()?;
+        let waits = [self.server.default_wait_seconds, self.server.max_wait_seconds];
+        if waits.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
+            return Err(invalid(
+                "server.default_wait_seconds and server.max_wait_seconds are 0 or more seconds",
+            ));
+        }
+        if self.orchestration.mailbox_size == 0 || self.orchestration.admitted_jobs == 0 {
+            return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
+        }
+        Ok(())
+    }
+
+    /// Bytes that the columns of one job may take.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn memory_limit(&self) -> Result<u64> {
+        match self.processing.memory_limit.as_str() {
+            "auto" => Ok(crate::host::memory() / 2),
+            text => byte_size("processing.memory_limit", text),
+        }
+    }
+
+    /// Threads for the statistics.
+    pub fn threads(&self) -> usize {
+        or_cores(self.processing.threads)
+    }
+
+    /// Jobs whose stages run at the same time.
+    pub fn running_jobs(&self) -> usize {
+        or_cores(self.orchestration.running_jobs)
+    }
+}
+
+impl ServerSettings {
+    pub fn default_wait(&self) -> Duration {
+        Duration::from_secs_f64(self.default_wait_seconds)
+    }
+
+    pub fn max_wait(&self) -> Duration {
+        Duration::from_secs_f64(self.max_wait_seconds)
+    }
+
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn max_body(&self) -> Result<u64> {
+        byte_size("server.max_body", &self.max_body)
+    }
+}
+
+fn or_cores(setting: usize) -> usize {
+    if setting == 0 { crate::host::cores() } else { setting }
+}
+
+/// `512MB`, `2GiB`, `1000000`: decimal and binary units, in any case.
+fn byte_size(name: &str, text: &str) -> Result<u64> {
+    const UNITS: [(&str, u64); 9] = [
+        ("KIB", 1 << 10),
+        ("MIB", 1 << 20),
+        ("GIB", 1 << 30),
+        ("TIB", 1 << 40),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("B", 1),
+    ];
+    let upper = text.trim().to_ascii_uppercase();
+    let unit = UNITS.iter().find(|(unit, _)| upper.ends_with(unit));
+    let (digits, factor) =
+        unit.map_or((upper.as_str(), 1), |(unit, f)| (&upper[..upper.len() - unit.len()], *f));
+    let bytes = digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).filter(|n| *n > 0);
+    bytes.ok_or_else(|| invalid(format!("{name}: expected a size such as \"512MB\", found \"{text}\"")))
+}
+
+fn invalid(reason: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::InvalidRequest, format!("the settings cannot be used: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_holds_every_setting() {
+        let settings = Settings::load(&Overrides::default()).unwrap();
+        assert_eq!(settings.server.address.to_string(), "127.0.0.1:8080");
+        assert!(settings.memory_limit().unwrap() > 0);
+        assert!(settings.running_jobs() > 0);
+    }
+
+    #[test]
+    fn sizes_are_read_in_decimal_and_binary_units() {
+        for (text, bytes) in [("512MB", 512_000_000), ("2GiB", 2 << 30), ("1000", 1000), (" 3 kb ", 3000)] {
+            assert_eq!(byte_size("x", text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "MB", "-1", "0", "1.5GB", "99999999999TB"] {
+            let error = byte_size("processing.memory_limit", text).unwrap_err();
+            assert!(error.detail.contains("processing.memory_limit"), "{text}: {}", error.detail);
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_defaults() {
+        let overrides = Overrides {
+            storage: Some("elsewhere".into()),
+            address: Some("127.0.0.1:0".into()),
+            memory_limit: Some("1GB".into()),
+            ..Overrides::default()
+        };
+        let settings = Settings::load(&overrides).unwrap();
+        assert_eq!(settings.storage.folder, Path::new("elsewhere"));
+        assert_eq!(settings.server.address.port(), 0);
+        assert_eq!(settings.memory_limit().unwrap(), 1_000_000_000);
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        let overrides = Overrides { address: Some("nowhere".into()), ..Overrides::default() };
+        let error = Settings::load(&overrides).unwrap_err();
+        assert!(error.detail.contains("server.address"), "{}", error.detail);
+    }
+}

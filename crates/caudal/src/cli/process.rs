@@ -1,0 +1,161 @@
+//! `caudal process`: one job for each file, through the same actors as the server.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use caudal_app::settings::Overrides;
+use caudal_app::{App, Settings};
+use caudal_core::job::LOCAL_OWNER;
+use caudal_core::request::{
+    DeviceChoice, EngineChoice, JobRequest, Normalization, OutputFormat, PipelineType, Source, SourceFormat,
+    StatisticsLevel,
+};
+use caudal_core::results::FinalResponse;
+use caudal_core::{Error, ErrorKind, Result};
+use caudal_orchestration::{JobHandle, JobResult, Submission, SubmissionBody};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+
+use super::{progress, report};
+
+#[derive(Args)]
+pub struct ProcessArguments {
+    /// CSV, JSON, NDJSON, Arrow IPC or Parquet files; one job for each.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A column to process; repeat it for more. All numeric columns when none is named.
+    #[arg(long = "column", value_name = "NAME")]
+    columns: Vec<String>,
+    /// The form of the files, where their names and first bytes do not tell it.
+    #[arg(long, value_parser = names::<SourceFormat>(SourceFormat::NAMES), value_name = "FORMAT")]
+    input_format: Option<SourceFormat>,
+    /// How columns are normalised.
+    #[arg(long, value_parser = names::<Normalization>(Normalization::NAMES), default_value = "zscore", value_name = "METHOD")]
+    normalize: Normalization,
+    /// Which pipeline computes the statistics; auto takes the quicker as measured on this machine.
+    #[arg(long, value_parser = names::<PipelineType>(PipelineType::NAMES), default_value = "auto")]
+    pipeline: PipelineType,
+    /// `core` leaves the number of distinct values out.
+    #[arg(long, value_parser = names::<StatisticsLevel>(StatisticsLevel::NAMES), default_value = "full")]
+    statistics: StatisticsLevel,
+    #[arg(long, value_parser = names::<EngineChoice>(EngineChoice::NAMES), default_value = "auto")]
+    engine: EngineChoice,
+    #[arg(long, value_parser = names::<DeviceChoice>(DeviceChoice::NAMES), default_value = "auto")]
+    device: DeviceChoice,
+    /// The form of the stored normalised data; JSON up to 1,000,000 cells, Parquet beyond, when it is not given.
+    #[arg(long, value_parser = names::<OutputFormat>(OutputFormat::NAMES), value_name = "FORMAT")]
+    output_format: Option<OutputFormat>,
+    /// What is printed: tables for people, or the final response as JSON, one line for each file.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Form,
+    /// The folder in which everything is stored.
+    #[arg(long, value_name = "DIR")]
+    storage: Option<PathBuf>,
+    /// Memory that the columns of one job may take, such as 512MB; half of this machine's when it is not given.
+    #[arg(long, value_name = "SIZE")]
+    memory_limit: Option<String>,
+    /// A settings file; ./caudal.toml where there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Table,
+    Json,
+}
+
+/// The field's own names as the values that clap offers.
+fn names<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
+}
+
+/// Runs the jobs one after the other; the first that fails ends the run.
+///
+/// # Errors
+/// Whatever ended a job; `Cancelled` after Ctrl-C.
+pub async fn run(arguments: ProcessArguments) -> Result<()> {
+    let overrides = Overrides {
+        config: arguments.config.clone(),
+        storage: arguments.storage.clone(),
+        memory_limit: arguments.memory_limit.clone(),
+        allowed_roots: arguments.files.iter().map(|file| folder_of(file)).collect(),
+        ..Overrides::default()
+    };
+    let app = App::start(&Settings::load(&overrides)?).await?;
+    for file in &arguments.files {
+        let response = process(&app, file, &arguments).await?;
+        print(&response, arguments.format, file)?;
+    }
+    app.orchestrator.shutdown().await;
+    Ok(())
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+async fn process(app: &App, file: &Path, arguments: &ProcessArguments) -> Result<FinalResponse> {
+    let body = SubmissionBody::Parsed { request: Box::new(request(file, arguments)), inline: None };
+    let submission = Submission { owner: LOCAL_OWNER.into(), body };
+    let mut handle = app.orchestrator.submit(submission).await?;
+    let bar = progress::follow(handle.progress());
+    let result = tokio::select! {
+        result = handle.finished() => result,
+        signal = tokio::signal::ctrl_c() => cancel(app, &mut handle, signal).await,
+    };
+    bar.finish_and_clear();
+    match Arc::unwrap_or_clone(result?) {
+        JobResult::Completed(response) => Ok(*response),
+        JobResult::Ended(status) => Err(status.error.unwrap_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("the job ended as {} without a reason", status.status))
+        })),
+    }
+}
+
+async fn cancel(app: &App, handle: &mut JobHandle, signal: std::io::Result<()>) -> Result<Arc<JobResult>> {
+    signal.map_err(|e| Error::new(ErrorKind::Internal, "Ctrl-C cannot be waited for").cause(e))?;
+    app.orchestrator.cancel(LOCAL_OWNER, handle.job_id).await?;
+    handle.finished().await
+}
+
+fn request(file: &Path, arguments: &ProcessArguments) -> JobRequest {
+    let source = Source {
+        uri: format!("file:{}", file.display()),
+        format: arguments.input_format,
+        columns: (!arguments.columns.is_empty()).then(|| arguments.columns.clone()),
+    };
+    JobRequest {
+        source: Some(source),
+        normalization: arguments.normalize,
+        pipeline_type: arguments.pipeline,
+        engine: arguments.engine,
+        statistics: arguments.statistics,
+        device: arguments.device,
+        output_format: arguments.output_format,
+        ..JobRequest::default()
+    }
+}
+
+fn print(response: &FinalResponse, form: Form, file: &Path) -> Result<()> {
+    let text = match form {
+        Form::Table => report::render(response, &file.display().to_string()),
+        Form::Json => serde_json::to_string(response).map(|line| line + "\n").map_err(|e| {
+            Error::new(ErrorKind::Internal, "the response cannot be written as JSON").cause(e)
+        })?,
+    };
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever read the output has seen enough.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written
+            .map_err(|e| Error::new(ErrorKind::StorageUnavailable, "standard output takes nothing").cause(e)),
+    }
+}

@@ -1,0 +1,62 @@
+//! `caudal serve`: the HTTP API until a signal ends it.
+
+use std::path::PathBuf;
+
+use caudal_app::Settings;
+use caudal_app::server::Server;
+use caudal_app::settings::Overrides;
+use caudal_core::{Error, ErrorKind, Result};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Args)]
+pub struct ServeArguments {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The folder in which everything is stored.
+    #[arg(long, value_name = "DIR")]
+    storage: Option<PathBuf>,
+    /// A folder below which requests may read files; repeat it for more. None when it is not given.
+    #[arg(long = "allow", value_name = "DIR")]
+    allowed_roots: Vec<PathBuf>,
+    /// Memory that the columns of one job may take, such as 512MB; half of this machine's when it is not given.
+    #[arg(long, value_name = "SIZE")]
+    memory_limit: Option<String>,
+    /// Listen on an address that other machines reach, though nobody is asked to sign in.
+    #[arg(long)]
+    insecure: bool,
+    /// A settings file; ./caudal.toml where there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// What keeps it from starting: a setting, the address, the bucket.
+pub async fn run(arguments: ServeArguments) -> Result<()> {
+    let settings = Settings::load(&Overrides {
+        config: arguments.config,
+        storage: arguments.storage,
+        address: arguments.listen,
+        allowed_roots: arguments.allowed_roots,
+        memory_limit: arguments.memory_limit,
+    })?;
+    let server = Server::bind(&settings, arguments.insecure).await?;
+    let stop = shutdown_signal()?;
+    eprintln!("caudal listens on http://{}", server.address()?);
+    server.run(stop).await
+}
+
+fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+    let unwatchable = |e| Error::new(ErrorKind::Internal, "signals cannot be waited for").cause(e);
+    let mut terminate = signal(SignalKind::terminate()).map_err(unwatchable)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unwatchable)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

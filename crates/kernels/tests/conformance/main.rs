@@ -1,0 +1,9 @@
+//! The kernels against exact rational arithmetic and the plain definitions, on named and random columns.
+
+mod accuracy;
+mod cases;
+mod determinism;
+mod normalization;
+mod order_statistics;
+mod random_inputs;
+mod reference;
