@@ -1,1 +1,78 @@
-//! The HTTP face of Caudal: resources, problem details and the OpenAPI document.
+//! The HTTP face of Caudal: one file per resource, one place for errors, and the OpenAPI document.
+//!
+//! Handlers translate between HTTP and the orchestrator's handle and decide nothing else. What goes
+//! wrong leaves a handler as a [`problem::Problem`], and [`problem::render`] writes all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use caudal_core::export::NormalizedData;
+use caudal_orchestration::Orchestrator;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+mod byte_range;
+pub mod data;
+mod header_list;
+pub mod health;
+pub mod job_request;
+pub mod jobs;
+mod negotiate;
+pub mod openapi;
+mod owner;
+mod parameters;
+mod prefer;
+pub mod problem;
+pub mod process;
+mod server;
+
+pub use openapi::openapi;
+pub use server::serve;
+
+/// What the handlers call.
+#[derive(Clone)]
+pub struct Gateway {
+    pub orchestrator: Orchestrator,
+    pub data: Arc<dyn NormalizedData>,
+    pub options: GatewayOptions,
+}
+
+#[derive(Clone, Debug)]
+pub struct GatewayOptions {
+    /// The longest request body that is read.
+    pub max_body_bytes: usize,
+    /// How long `POST /process` waits when the client says nothing.
+    pub default_wait: Duration,
+    /// The longest wait that a client may ask for.
+    pub max_wait: Duration,
+    /// Where the error pages are: a problem's `type` is this and the error's code.
+    pub error_pages: String,
+}
+
+/// All resources, each answer an HTTP answer: nothing that a client sends makes the service fail.
+pub fn router(gateway: Gateway) -> Router {
+    let gateway = Arc::new(gateway);
+    let (router, _) = resources().split_for_parts();
+    router
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(gateway.options.max_body_bytes))
+        .layer(from_fn_with_state(gateway.clone(), problem::render))
+        .with_state(gateway)
+}
+
+/// The handlers and their description, which are one thing so that they cannot differ.
+fn resources() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::with_openapi(openapi::preamble())
+        .routes(routes!(process::process))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::status))
+        .routes(routes!(jobs::result))
+        .routes(routes!(data::data))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::document))
+}

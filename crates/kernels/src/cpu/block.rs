@@ -158,16 +158,15 @@ impl View<'_> {
         sum.total()
     }
 
-    /// Power sums about a centre close enough to the mean for it to replace the mean without loss.
-    fn power_sums(&self, guess: f64, count: u64) -> PowerSums {
-        let mut sums = self.power_sums_about(guess);
-        if sums.offset_exceeds_spread(count) {
-            let better = guess + sums.s1.hi / count as f64;
-            sums = self.power_sums_about(better);
-        }
+    /// Power sums about a centre that is the mean but for a few dozen units in the last place of the values.
+    ///
+    /// That suffices: where the spread is smaller still, deviations are small whole numbers of such units, whose
+    /// powers and sums are exact, so that moving the sums to the mean loses nothing.
+    fn power_sums(&self, center: f64, count: u64) -> PowerSums {
+        let sums = self.power_sums_about(center);
         let kurtosis = count as f64 * sums.s4.hi / (sums.s2.hi * sums.s2.hi);
         if kurtosis > HEAVY_TAIL {
-            sums = self.power_sums_with_far_rows_apart(sums.center, (sums.s2.hi / count as f64).sqrt());
+            return self.power_sums_with_far_rows_apart(center, (sums.s2.hi / count as f64).sqrt());
         }
         sums
     }
@@ -207,11 +206,6 @@ struct PowerSums {
 }
 
 impl PowerSums {
-    /// Whether the centre is more than a quarter of the standard deviation away from the mean.
-    fn offset_exceeds_spread(&self, count: u64) -> bool {
-        self.s1.hi * self.s1.hi * 16.0 > self.s2.hi * count as f64
-    }
-
     fn add_exactly(&mut self, x: f64) {
         let d = Dd::difference(x, self.center);
         let square = d * d;

@@ -21,10 +21,10 @@ pub(crate) struct CompensatedLanes {
 impl CompensatedLanes {
     #[inline]
     pub fn add(&mut self, terms: &Lanes) {
-        for lane in 0..LANES {
-            let (sum, error) = two_sum(self.sum[lane], terms[lane]);
+        for (lane, &term) in terms.iter().enumerate() {
+            let (sum, error) = two_sum(self.sum[lane], term);
             self.sum[lane] = sum;
-            self.error[lane] += 0.0 * error;
+            self.error[lane] += error;
         }
     }
 
@@ -62,4 +62,18 @@ pub(crate) fn chunk_power_sums(chunk: &[f64], center: f64) -> [Lanes; 4] {
         }
     }
     [s1, s2, s3, s4]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lane_loses_beside_a_large_sum_is_kept() {
+        let mut sum = CompensatedLanes::default();
+        for term in [1e16, 1.0, 1.0, 1.0, -1e16] {
+            sum.add(&[term; LANES]);
+        }
+        assert_eq!(sum.total().hi, 24.0);
+    }
 }

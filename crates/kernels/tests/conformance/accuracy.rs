@@ -106,7 +106,7 @@ fn range(check: &Check, values: &[f64]) {
     let bits = |x: Option<f64>| x.map(f64::to_bits);
     assert_eq!((bits(s.min), bits(s.max)), (Some(min.to_bits()), Some(max.to_bits())), "{}", check.case);
     check.close("range", s.range, max - min, 0.0);
-    let mean = s.mean.unwrap();
+    let mean = s.mean.unwrap_or(f64::NAN);
     assert!(min <= mean && mean <= max, "{}: mean {mean:e} outside {min:e}..={max:e}", check.case);
 }
 
@@ -162,4 +162,17 @@ fn a_block_given_whole_or_in_halves_meets_the_same_bounds() {
     check.spread(&exact);
     check.shape(&exact);
     assert_eq!(merged.rows, 60_000);
+}
+
+#[test]
+fn spreads_of_a_few_units_in_the_last_place_are_exact() {
+    for (offset, steps) in [(0.1, 2), (1e9 + 0.1, 7), (1.0 / 3.0, 40), (-1e5 / 7.0, 300)] {
+        let neighbour = |k: u64| f64::from_bits(f64::to_bits(offset) + k);
+        let values: Vec<f64> =
+            cases::uniform(12).take(70_000).map(|u| neighbour((u * u * steps as f64) as u64)).collect();
+        check("few units", &values);
+        let mut one_apart = vec![offset; 65_536];
+        one_apart[40_000] = neighbour(steps);
+        check("one apart", &one_apart);
+    }
 }

@@ -18,7 +18,8 @@ fn numbered(values: &[f64]) -> Vec<(u64, Moments)> {
 }
 
 fn with_threads(threads: usize, values: &[f64]) -> (Moments, Profile, Fit, Vec<u64>) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of a few threads starts");
     pool.install(|| {
         let fitted = fit(Method::Robust, values);
         let mut written = vec![0.0; values.len()];

@@ -44,7 +44,7 @@ fn rounded(numerator: &BigInt, denominator: &BigInt, k: i64) -> f64 {
     } else {
         numerator / (denominator << (-shift) as usize)
     };
-    times_two_to_the(quotient.to_f64().unwrap(), k - shift)
+    times_two_to_the(quotient.to_f64().expect("a quotient of 68 bits is within f64"), k - shift)
 }
 
 impl Exact {

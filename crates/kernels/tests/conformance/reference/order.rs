@@ -41,7 +41,7 @@ pub fn mode_and_distinct(x: &[f64]) -> (Option<(f64, u64)>, u64) {
 pub fn histogram_counts(x: &[f64], edges: &[f64]) -> Vec<u64> {
     let mut counts = vec![0; edges.len().saturating_sub(1)];
     for &value in x {
-        let last = edges.iter().rposition(|&edge| edge <= value).unwrap();
+        let last = edges.iter().rposition(|&edge| edge <= value).expect("no value is below the first edge");
         let bin = last.min(counts.len() - 1);
         counts[bin] += 1;
     }
