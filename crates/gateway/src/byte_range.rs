@@ -88,9 +88,17 @@ mod tests {
 
     #[test]
     fn what_is_not_one_readable_range_asks_for_everything() {
-        for header in
-            ["", "bytes", "bytes=", "bytes=-", "bytes=5-3", "bytes=a-b", "bytes=+1-2", "bytes=0-1,3-4", "rows=0-1"]
-        {
+        for header in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-3",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "bytes=0-1,3-4",
+            "rows=0-1",
+        ] {
             assert_eq!(read(header, 10), Whole, "{header}");
         }
         assert_eq!(ByteRange::read(None, 10), Whole);

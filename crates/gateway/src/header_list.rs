@@ -13,7 +13,8 @@ pub fn elements(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
 pub fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(move |c: char| {
-        let literal = std::mem::replace(&mut escaped, quoted && c == '\\' && !escaped);
+        let literal = escaped;
+        escaped = quoted && c == '\\' && !literal;
         if c == '"' && !literal {
             quoted = !quoted;
         }

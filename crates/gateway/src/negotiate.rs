@@ -17,14 +17,20 @@ pub fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
         let hint = "send the request as application/json (or another +json type), not compressed";
         Error::new(ErrorKind::UnsupportedMediaType, detail).hint(hint).into()
     };
-    if let Some(coding) = elements(headers, &CONTENT_ENCODING).iter().find(|c| !c.eq_ignore_ascii_case("identity")) {
+    if let Some(coding) =
+        elements(headers, &CONTENT_ENCODING).iter().find(|c| !c.eq_ignore_ascii_case("identity"))
+    {
         return Err(unsupported(format!("a body with the content encoding \"{coding}\" is not read here")));
     }
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let text = String::from_utf8_lossy(value.as_bytes());
     let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
-    if is_json { Ok(()) } else { Err(unsupported(format!("a body of type \"{media_type}\" is not read here"))) }
+    if is_json {
+        Ok(())
+    } else {
+        Err(unsupported(format!("a body of type \"{media_type}\" is not read here")))
+    }
 }
 
 /// The form of the data that `Accept` asks for; `None` is "as it is stored", which is the answer where
@@ -33,7 +39,8 @@ pub fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
 /// # Errors
 /// `NotAcceptable` that names every form there is.
 pub fn export_format(headers: &HeaderMap) -> Result<Option<ExportFormat>, Problem> {
-    let ranges: Vec<MediaRange> = elements(headers, &ACCEPT).iter().filter_map(|e| MediaRange::read(e)).collect();
+    let ranges: Vec<MediaRange> =
+        elements(headers, &ACCEPT).iter().filter_map(|e| MediaRange::read(e)).collect();
     if ranges.is_empty() {
         return Ok(None);
     }
@@ -57,7 +64,9 @@ pub fn export_format(headers: &HeaderMap) -> Result<Option<ExportFormat>, Proble
 fn not_acceptable() -> Problem {
     let forms: Vec<_> = ExportFormat::ALL.iter().map(|f| f.media_type()).collect();
     let detail = format!("nothing that Accept names can be written; there are {}", forms.join(", "));
-    Error::new(ErrorKind::NotAcceptable, detail).hint("leave Accept out to get the data as it is stored").into()
+    Error::new(ErrorKind::NotAcceptable, detail)
+        .hint("leave Accept out to get the data as it is stored")
+        .into()
 }
 
 /// The quality that the most precise matching range gives a format; 0 where none matches.
@@ -85,7 +94,8 @@ impl MediaRange {
         if top.is_empty() || sub.is_empty() || (top == "*" && sub != "*") {
             return None;
         }
-        let weight = parts.filter_map(|p| p.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        let weight =
+            parts.filter_map(|p| p.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
         let quality = match weight {
             Some((_, value)) => value.trim().parse().ok().filter(|q| (0.0..=1.0).contains(q))?,
             None => 1.0,
@@ -142,7 +152,10 @@ mod tests {
         assert_eq!(accept("text/csv, */*;q=0.1"), Ok(Some(ExportFormat::Csv)));
         assert_eq!(accept("application/*, application/json;q=0.1"), Ok(Some(ExportFormat::Ndjson)));
         assert_eq!(accept("text/*"), Ok(Some(ExportFormat::Csv)));
-        assert_eq!(accept("application/x-ndjson; charset=\"a,b;q=0\"; q=0.5"), Ok(Some(ExportFormat::Ndjson)));
+        assert_eq!(
+            accept("application/x-ndjson; charset=\"a,b;q=0\"; q=0.5"),
+            Ok(Some(ExportFormat::Ndjson))
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What stands in the address of a request: the job's id, and query parameters read strictly.
 
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::request::Parts;
 use axum::http::Uri;
+use axum::http::request::Parts;
 use caudal_core::{Error, ErrorKind, Faults, JobId};
 
 use crate::problem::Problem;

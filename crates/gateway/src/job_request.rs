@@ -1,0 +1,70 @@
+//! A job request as the OpenAPI document shows it. These types are schemas alone: orchestration reads the
+//! bytes itself, so that it can tell every fault at once.
+
+use caudal_core::request::{
+    DeviceChoice, EngineChoice, Normalization, OutputFormat, PipelineType, Source, SparkConfig,
+    StatisticsLevel,
+};
+use indexmap::IndexMap;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A job: exactly one of `data` and `source`, and settings that all have defaults. A field that is not listed is
+/// refused by name.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum JobRequest {
+    Inline(InlineJob),
+    Source(SourceJob),
+}
+
+/// Numbers that come with the request.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"data": [1, 2, 3]}))]
+pub struct InlineJob {
+    pub data: InlineData,
+    #[serde(flatten)]
+    pub settings: JobSettings,
+}
+
+/// Numbers that lie somewhere.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"source": {"uri": "file:examples/flights.parquet"}}))]
+pub struct SourceJob {
+    pub source: Source,
+    #[serde(flatten)]
+    pub settings: JobSettings,
+}
+
+/// An array, which becomes the column `value`, or an object of equally long named arrays; at most 1,000,000
+/// elements in all. `null` is a missing value.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum InlineData {
+    Array(Vec<Option<f64>>),
+    Columns(IndexMap<String, Vec<Option<f64>>>),
+}
+
+/// How the job is done.
+#[derive(Default, Serialize, ToSchema)]
+pub struct JobSettings {
+    /// `zscore` when it is not given.
+    pub normalization: Option<Normalization>,
+    /// `auto` when it is not given.
+    pub pipeline_type: Option<PipelineType>,
+    /// `auto` when it is not given. `spark` is refused: it is not built yet.
+    pub engine: Option<EngineChoice>,
+    /// `full` when it is not given.
+    pub statistics: Option<StatisticsLevel>,
+    /// `auto` when it is not given. `gpu` is refused: it is not built yet.
+    pub device: Option<DeviceChoice>,
+    pub spark_config: Option<SparkConfig>,
+    /// `json` up to 1,000,000 elements and `parquet` beyond, when it is not given.
+    pub output_format: Option<OutputFormat>,
+    /// US dollars, 0 or more.
+    #[schema(minimum = 0.0)]
+    pub max_cost_usd: Option<f64>,
+    /// Refused: it is not built yet.
+    #[schema(format = "uri")]
+    pub webhook_url: Option<String>,
+}

@@ -1,0 +1,208 @@
+//! An orchestrator over ports that have nothing and take nothing: whatever would store a job says that the
+//! storage does not answer, so a request that gets that far was in order.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use caudal_core::export::{Export, ExportFormat, NormalizedData, StoredObject};
+use caudal_core::job::{JobPage, JobRecord, JobStatus, PipelineKind, Plan, SourceDescription};
+use caudal_core::journal::JournalEntry;
+use caudal_core::ports::*;
+use caudal_core::request::{InlineTable, JobRequest};
+use caudal_core::results::*;
+use caudal_core::{Error, ErrorKind, JobId, Result};
+use caudal_gateway::{Gateway, GatewayOptions};
+use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports, PriceList};
+use chrono::{DateTime, Utc};
+
+pub const MAX_BODY: usize = 2000;
+
+/// The cursor that makes the list of jobs fall over.
+pub const PANIC_CURSOR: &str = "panic";
+
+pub async fn gateway() -> Gateway {
+    let options = GatewayOptions {
+        max_body_bytes: MAX_BODY,
+        default_wait: Duration::from_secs(5),
+        max_wait: Duration::from_secs(5),
+        error_pages: "docs/errors/".into(),
+    };
+    let nothing = Arc::new(Nothing);
+    let ports = Ports {
+        clock: nothing.clone(),
+        ids: nothing.clone(),
+        records: nothing.clone(),
+        sources: nothing.clone(),
+        planner: nothing.clone(),
+        normalizer: nothing.clone(),
+        pipelines: vec![nothing.clone()],
+        writer: uuid::Uuid::nil(),
+    };
+    let sizes = OrchestratorOptions {
+        mailbox_size: 16,
+        running_jobs: 1,
+        admitted_jobs: 16,
+        cores: 1,
+        prices: PriceList::default(),
+    };
+    let orchestrator = Orchestrator::start(ports, sizes).await.expect("the actors start");
+    Gateway { orchestrator, data: nothing, options }
+}
+
+struct Nothing;
+
+fn unavailable<T>() -> Result<T> {
+    Err(Error::new(ErrorKind::StorageUnavailable, "the storage takes nothing").cause("secret"))
+}
+
+fn no_job<T>(job: JobId) -> Result<T> {
+    Err(Error::new(ErrorKind::NotFound, format!("there is no job {job}")))
+}
+
+impl Clock for Nothing {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl Ids for Nothing {
+    fn job_id(&self) -> JobId {
+        JobId(uuid::Uuid::nil())
+    }
+
+    fn entry_id(&self) -> uuid::Uuid {
+        uuid::Uuid::nil()
+    }
+}
+
+#[async_trait]
+impl JobRecords for Nothing {
+    async fn create(&self, _: &JobRecord, _: Option<&InlineTable>) -> Result<()> {
+        unavailable()
+    }
+
+    async fn append(&self, _: JobId, _: u32, _: &JournalEntry) -> Result<Appended> {
+        unavailable()
+    }
+
+    async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>> {
+        no_job(job)
+    }
+
+    async fn record(&self, job: JobId) -> Result<JobRecord> {
+        no_job(job)
+    }
+
+    async fn put_normalization(&self, _: JobId, _: &GpuProcessing) -> Result<()> {
+        unavailable()
+    }
+
+    async fn put_pipelines(&self, _: JobId, _: &SparkProcessing) -> Result<()> {
+        unavailable()
+    }
+
+    async fn put_analysis(&self, _: JobId, _: &Analysis) -> Result<()> {
+        unavailable()
+    }
+
+    async fn put_final(&self, _: JobId, _: &FinalResponse) -> Result<()> {
+        unavailable()
+    }
+
+    async fn normalization(&self, _: JobId) -> Result<Option<GpuProcessing>> {
+        Ok(None)
+    }
+
+    async fn pipelines(&self, _: JobId) -> Result<Option<SparkProcessing>> {
+        Ok(None)
+    }
+
+    async fn analysis(&self, _: JobId) -> Result<Option<Analysis>> {
+        Ok(None)
+    }
+
+    async fn final_response(&self, _: JobId) -> Result<Option<FinalResponse>> {
+        Ok(None)
+    }
+
+    async fn finish(&self, _: &JobStatus) -> Result<()> {
+        unavailable()
+    }
+
+    async fn discard(&self, _: JobId) -> Result<()> {
+        Ok(())
+    }
+
+    async fn status(&self, job: JobId) -> Result<JobStatus> {
+        no_job(job)
+    }
+
+    async fn active(&self) -> Result<Vec<JobId>> {
+        Ok(Vec::new())
+    }
+
+    async fn list(&self, query: &JobQuery) -> Result<JobPage> {
+        assert_ne!(query.cursor.as_deref(), Some(PANIC_CURSOR), "the list falls over, as the test asked");
+        Ok(JobPage::default())
+    }
+
+    fn paths(&self, _: JobId, _: Option<&Plan>) -> StoredPaths {
+        StoredPaths::default()
+    }
+
+    async fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sources for Nothing {
+    async fn open(&self, _: &StageInput) -> Result<SourceDescription> {
+        unavailable()
+    }
+
+    fn release(&self, _: JobId) {}
+}
+
+#[async_trait]
+impl Planner for Nothing {
+    async fn plan(&self, _: &JobRequest, _: &SourceDescription) -> Result<Plan> {
+        unavailable()
+    }
+}
+
+#[async_trait]
+impl Normalizer for Nothing {
+    async fn normalize(&self, _: &StageInput, _: &Plan) -> Result<GpuProcessing> {
+        unavailable()
+    }
+}
+
+#[async_trait]
+impl Pipeline for Nothing {
+    fn kind(&self) -> PipelineKind {
+        PipelineKind::Rdd
+    }
+
+    async fn run(&self, _: &StageInput, _: &Plan) -> Result<PipelineResult> {
+        unavailable()
+    }
+}
+
+#[async_trait]
+impl NormalizedData for Nothing {
+    async fn export(&self, job: JobId, _: Option<ExportFormat>) -> Result<Export> {
+        no_job(job)
+    }
+
+    async fn read_range(&self, _: &StoredObject, _: Range<u64>) -> Result<Bytes> {
+        unavailable()
+    }
+}

@@ -1,0 +1,106 @@
+//! Reads Arrow IPC, the file form and the stream form.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::{FileReader, StreamReader};
+use caudal_core::request::SourceFormat;
+use caudal_core::{Error, ErrorKind, Result};
+
+use super::Reading;
+use super::arrow_arrays::{convert, unfit};
+use super::columns::{Choice, Offered, choose};
+use crate::table::{Column, Table};
+
+/// How a column of an Arrow schema is offered.
+pub fn offer(field: &Field) -> Offered {
+    Offered {
+        name: field.name().clone(),
+        data_type: field.data_type().to_string(),
+        unfit: unfit(field.data_type()).map(str::to_owned),
+    }
+}
+
+/// Reads an Arrow IPC file.
+///
+/// # Errors
+/// `InvalidData` where it is damaged or incomplete, or has no column to process.
+pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Table> {
+    let buffered = BufReader::with_capacity(1 << 20, file.try_clone().map_err(|e| super::unreadable(&e))?);
+    let schema = FileReader::try_new(buffered, None).map_err(|e| damaged(&e))?.schema();
+    let collected = Collected::begin(&schema, reading)?;
+    let buffered = BufReader::with_capacity(1 << 20, file);
+    let projection = collected.choice.positions.clone();
+    let batches = FileReader::try_new(buffered, Some(projection)).map_err(|e| damaged(&e))?;
+    collected.collect(batches, reading, false)
+}
+
+/// Reads an Arrow IPC stream.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_stream(file: File, reading: &Reading<'_>) -> Result<Table> {
+    let batches =
+        StreamReader::try_new(BufReader::with_capacity(1 << 20, file), None).map_err(|e| damaged(&e))?;
+    let collected = Collected::begin(&batches.schema(), reading)?;
+    collected.collect(batches, reading, true)
+}
+
+struct Collected {
+    choice: Choice,
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+impl Collected {
+    fn begin(schema: &Schema, reading: &Reading<'_>) -> Result<Collected> {
+        let offered: Vec<_> = schema.fields().iter().map(|field| offer(field)).collect();
+        let choice = choose(&offered, reading.columns)?;
+        let column = |i: &usize| {
+            let field = schema.field(*i);
+            Column {
+                name: field.name().clone(),
+                data_type: field.data_type().to_string(),
+                ..Column::default()
+            }
+        };
+        let columns = choice.positions.iter().map(column).collect();
+        Ok(Collected { choice, columns, rows: 0 })
+    }
+
+    /// `whole` batches hold every column of the source, others only the chosen ones.
+    fn collect(
+        mut self,
+        batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+        reading: &Reading<'_>,
+        whole: bool,
+    ) -> Result<Table> {
+        for batch in batches {
+            let batch = batch.map_err(|e| damaged(&e))?;
+            for (i, column) in self.columns.iter_mut().enumerate() {
+                let position = if whole { self.choice.positions[i] } else { i };
+                let begin = column.values.len();
+                column.values.resize(begin + batch.num_rows(), 0.0);
+                column.inexact_integers +=
+                    convert(batch.column(position).as_ref(), &mut column.values[begin..])?;
+            }
+            self.rows += batch.num_rows();
+            reading.look_up(0, (self.rows * self.columns.len()) as u64 * 8)?;
+        }
+        Ok(Table {
+            rows: self.rows,
+            columns: self.columns,
+            skipped: self.choice.skipped,
+            format: Some(SourceFormat::Arrow),
+            bytes_read: reading.size,
+        })
+    }
+}
+
+fn damaged(error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::InvalidData, format!("the Arrow data cannot be read: {error}"))
+        .hint("is the file complete? A cut-off copy lacks its last batches and footer")
+}

@@ -1,0 +1,103 @@
+//! Which columns of a source are processed, and why the others are not.
+
+use caudal_core::job::SkippedColumn;
+use caudal_core::{Error, ErrorKind, Faults, Result};
+
+/// A name less alike than this is no help.
+const ALIKE: f64 = 0.7;
+
+/// Column names listed in a message.
+const LISTED: usize = 20;
+
+/// A column that a source offers.
+pub struct Offered {
+    pub name: String,
+    pub data_type: String,
+    /// Why it cannot be processed; `None` for a numeric column.
+    pub unfit: Option<String>,
+}
+
+/// Positions of the columns to process, in source order, and what is left out.
+pub struct Choice {
+    pub positions: Vec<usize>,
+    pub skipped: Vec<SkippedColumn>,
+}
+
+/// Chooses the named columns, or every numeric one.
+///
+/// # Errors
+/// `InvalidData` for names that are not there (with the nearest one that is), for named columns that
+/// are not numeric, for names that stand twice in the source, and when there is nothing to process.
+pub fn choose(offered: &[Offered], named: Option<&[String]>) -> Result<Choice> {
+    let mut faults = Faults::default();
+    for (i, column) in offered.iter().enumerate() {
+        if offered[..i].iter().any(|other| other.name == column.name) {
+            faults.push(
+                || format!("column {}", i + 1),
+                || format!("the name \"{}\" stands twice", column.name),
+            );
+        }
+    }
+    let choice = match named {
+        Some(names) => choose_named(offered, names, &mut faults),
+        None => choose_numeric(offered),
+    };
+    if choice.positions.is_empty() && faults.is_empty() {
+        faults.push(|| "/source".into(), || nothing_numeric(&choice.skipped));
+    }
+    match faults.is_empty() {
+        true => Ok(choice),
+        false => Err(Error::from_faults(ErrorKind::InvalidData, faults)),
+    }
+}
+
+fn choose_numeric(offered: &[Offered]) -> Choice {
+    let mut choice = Choice { positions: Vec::new(), skipped: Vec::new() };
+    for (i, column) in offered.iter().enumerate() {
+        match &column.unfit {
+            None => choice.positions.push(i),
+            Some(reason) => choice.skipped.push(skip(column, reason.clone())),
+        }
+    }
+    choice
+}
+
+fn choose_named(offered: &[Offered], names: &[String], faults: &mut Faults) -> Choice {
+    for (i, name) in names.iter().enumerate() {
+        let at = || format!("/source/columns/{i}");
+        match offered.iter().find(|column| column.name == *name) {
+            None => faults.push(at, || unknown(name, offered)),
+            Some(Offered { unfit: Some(reason), data_type, .. }) => {
+                faults.push(at, || format!("the column \"{name}\" is {data_type}: {reason}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let mut choice = Choice { positions: Vec::new(), skipped: Vec::new() };
+    for (i, column) in offered.iter().enumerate() {
+        match names.contains(&column.name) {
+            true => choice.positions.push(i),
+            false => choice.skipped.push(skip(column, "it was not named".into())),
+        }
+    }
+    choice
+}
+
+fn skip(column: &Offered, reason: String) -> SkippedColumn {
+    SkippedColumn { name: column.name.clone(), data_type: column.data_type.clone(), reason }
+}
+
+fn unknown(name: &str, offered: &[Offered]) -> String {
+    let alike = offered.iter().map(|column| (strsim::jaro_winkler(name, &column.name), &column.name));
+    let nearest = alike.filter(|(s, _)| *s >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
+    let listed: Vec<_> = offered.iter().take(LISTED).map(|c| format!("\"{}\"", c.name)).collect();
+    let more = if offered.len() > LISTED { ", …" } else { "" };
+    let guess = nearest.map_or_else(String::new, |(_, n)| format!("; did you mean \"{n}\"?"));
+    format!("no column \"{name}\"{guess} The columns are {}{more}", listed.join(", "))
+}
+
+fn nothing_numeric(skipped: &[SkippedColumn]) -> String {
+    let told: Vec<_> =
+        skipped.iter().take(LISTED).map(|c| format!("\"{}\" ({})", c.name, c.data_type)).collect();
+    format!("there is no numeric column; the columns are {}", told.join(", "))
+}

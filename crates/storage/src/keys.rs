@@ -1,0 +1,103 @@
+//! The only place that builds object keys: the storage layout of the contract.
+
+use caudal_core::JobId;
+use caudal_core::request::OutputFormat;
+use chrono::{DateTime, Utc};
+use object_store::path::Path;
+
+/// Larger than any millisecond of this age, so that newer keys sort first.
+const LATEST_MILLISECOND: i64 = 9_999_999_999_999;
+
+pub fn normalized_folder(job: JobId) -> Path {
+    Path::from(format!("normalized_data/{job}"))
+}
+
+pub fn normalized_json(job: JobId) -> Path {
+    Path::from(format!("normalized_data/{job}/data.json"))
+}
+
+pub fn normalized_manifest(job: JobId) -> Path {
+    Path::from(format!("normalized_data/{job}/manifest.json"))
+}
+
+pub fn normalized_part(job: JobId, number: usize, extension: &str) -> Path {
+    Path::from(format!("normalized_data/{job}/part-{number:05}.{extension}"))
+}
+
+/// The extension of a part; rows of JSON are NDJSON.
+pub fn part_extension(format: OutputFormat) -> &'static str {
+    match format {
+        OutputFormat::Json => "ndjson",
+        OutputFormat::Parquet => "parquet",
+        OutputFormat::Arrow => "arrow",
+        OutputFormat::Csv => "csv",
+    }
+}
+
+pub fn normalization_result(job: JobId) -> Path {
+    Path::from(format!("gpu_results/{job}/results.json"))
+}
+
+pub fn pipeline_results(job: JobId) -> Path {
+    Path::from(format!("spark_results/{job}/results.json"))
+}
+
+pub fn final_results(job: JobId) -> Path {
+    Path::from(format!("spark_results/{job}/final_results.json"))
+}
+
+pub fn analysis(job: JobId) -> Path {
+    Path::from(format!("analysis_results/{job}/analysis.json"))
+}
+
+pub fn request(job: JobId) -> Path {
+    Path::from(format!("jobs/{job}/request.json"))
+}
+
+pub fn inline_data(job: JobId) -> Path {
+    Path::from(format!("jobs/{job}/data.arrow"))
+}
+
+pub fn journal(job: JobId) -> Path {
+    Path::from(format!("jobs/{job}/journal"))
+}
+
+pub fn journal_entry(job: JobId, number: u32) -> Path {
+    Path::from(format!("jobs/{job}/journal/{number:08}.json"))
+}
+
+pub fn attempt(job: JobId, stage: &str, attempt: u32) -> Path {
+    Path::from(format!("jobs/{job}/attempts/{stage}/{attempt}"))
+}
+
+pub fn finished_job(job: JobId) -> Path {
+    Path::from(format!("jobs/{job}/job.json"))
+}
+
+pub fn active_folder() -> Path {
+    Path::from("active")
+}
+
+pub fn active(job: JobId) -> Path {
+    Path::from(format!("active/{job}"))
+}
+
+/// The jobs of one owner, a folder for each day.
+pub fn index_folder(owner: &str) -> Path {
+    Path::from("index").join(owner)
+}
+
+pub fn index_day(owner: &str, day: &str) -> Path {
+    index_folder(owner).join(day)
+}
+
+pub fn index_entry(owner: &str, created_at: DateTime<Utc>, job: JobId) -> Path {
+    let day = created_at.format("%Y-%m-%d").to_string();
+    let newest_first = LATEST_MILLISECOND - created_at.timestamp_millis();
+    index_day(owner, &day).join(format!("{newest_first:013}-{job}"))
+}
+
+/// What a host measured of itself.
+pub fn calibration(fingerprint: &str) -> Path {
+    Path::from("planner").join(format!("{fingerprint}.json"))
+}
