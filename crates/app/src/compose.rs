@@ -34,7 +34,7 @@ impl App {
         };
         let datasets = Datasets::new(bucket.clone(), options);
         let pipelines: Vec<Arc<dyn Pipeline>> =
-            vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(Dataframe::new(datasets.clone()))];
+            vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(Dataframe::new(datasets.clone())?)];
         let ports = Ports {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(RandomIds),

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use caudal_core::JobId;
 use caudal_core::ports::{Clock, Ids};
+use caudal_core::{Error, ErrorKind, JobId, Result};
 use chrono::{DateTime, Utc};
 
 pub struct SystemClock {
@@ -45,9 +45,16 @@ pub fn cores() -> usize {
 }
 
 /// Bytes of memory that this process may use: the machine's, or its control group's where that is less.
-pub fn memory() -> u64 {
-    let mut system = sysinfo::System::new();
+///
+/// # Errors
+/// `InvalidRequest` where the system does not say, so that the setting has to.
+pub fn memory() -> Result<u64> {
+    let mut system = sysinfo::System::new().map_err(|e| {
+        Error::new(ErrorKind::InvalidRequest, "this system does not say how much memory it has")
+            .hint("set processing.memory_limit to a size such as \"4GB\"")
+            .cause(e)
+    })?;
     system.refresh_memory();
     let machine = system.total_memory();
-    system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine))
+    Ok(system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine)))
 }

@@ -38,6 +38,7 @@ impl Server {
             max_body_bytes: usize::try_from(settings.server.max_body()?).unwrap_or(usize::MAX),
             default_wait: settings.server.default_wait(),
             max_wait: settings.server.max_wait(),
+            error_pages: caudal_gateway::ERROR_PAGES.into(),
         };
         Ok(Server { listener, app: App::start(settings).await?, options })
     }

@@ -123,7 +123,7 @@ impl Settings {
     /// `InvalidRequest` where the size cannot be read.
     pub fn memory_limit(&self) -> Result<u64> {
         match self.processing.memory_limit.as_str() {
-            "auto" => Ok(crate::host::memory() / 2),
+            "auto" => Ok(crate::host::memory()? / 2),
             text => byte_size("processing.memory_limit", text),
         }
     }

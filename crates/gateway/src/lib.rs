@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 
 mod byte_range;
 pub mod data;
+pub mod error_pages;
 mod header_list;
 pub mod health;
 pub mod job_request;
@@ -29,6 +30,7 @@ pub mod problem;
 pub mod process;
 mod server;
 
+pub use error_pages::ERROR_PAGES;
 pub use openapi::openapi;
 pub use server::serve;
 
@@ -74,5 +76,6 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(data::data))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(error_pages::page))
         .routes(routes!(openapi::document))
 }

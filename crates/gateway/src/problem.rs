@@ -112,7 +112,7 @@ pub fn error_of_ended(job: &JobStatus) -> Error {
 /// Problem details as RFC 9457 has them, with members of our own.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem, example = json!({
-    "type": "docs/errors/invalid-request",
+    "type": "/docs/errors/invalid-request",
     "title": "The request cannot be a job",
     "status": 422,
     "detail": "/data/1: expected a number or null, found \"abc\"",

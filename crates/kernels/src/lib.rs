@@ -13,7 +13,7 @@ mod power_of_two;
 mod quantile;
 mod summary;
 
-pub use cpu::column::{ZscoreCounts, moments, zscore_outliers};
+pub use cpu::column::{ZscoreCounts, ZscoreThreshold, moments, zscore_outliers};
 pub use cpu::normalize::{Fit, apply, fit};
 pub use cpu::profile::{PERCENTILES, Profile, profile};
 pub use cpu::sorted::Sorted;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use caudal_core::{Error, ErrorKind, Result};
-use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -104,14 +103,6 @@ impl Bucket {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(failed("delete", key, e)),
         }
-    }
-
-    /// All keys below a folder, in order.
-    pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<Path>> {
-        let found = self.store.list(Some(folder)).map_ok(|object| object.location);
-        let mut keys: Vec<Path> = found.try_collect().await.map_err(|e| failed("list", folder, e))?;
-        keys.sort();
-        Ok(keys)
     }
 
     /// The folders and objects directly below a folder, by name and in order.

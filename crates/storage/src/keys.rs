@@ -58,10 +58,6 @@ pub fn inline_data(job: JobId) -> Path {
     Path::from(format!("jobs/{job}/data.arrow"))
 }
 
-pub fn journal(job: JobId) -> Path {
-    Path::from(format!("jobs/{job}/journal"))
-}
-
 pub fn journal_entry(job: JobId, number: u32) -> Path {
     Path::from(format!("jobs/{job}/journal/{number:08}.json"))
 }

@@ -39,7 +39,7 @@ pub fn zscore_outliers(values: &[f64], mean: f64, std_dev: f64) -> ZscoreCounts 
     if std_dev == 0.0 {
         return ZscoreCounts::default();
     }
-    let threshold = Threshold::new(mean, std_dev);
+    let threshold = ZscoreThreshold::new(mean, std_dev);
     if values.len() <= BLOCK_ROWS {
         return threshold.count(values);
     }
@@ -48,17 +48,22 @@ pub fn zscore_outliers(values: &[f64], mean: f64, std_dev: f64) -> ZscoreCounts 
 }
 
 /// |x·before − mean|·after against 3·std_dev, all scaled so that neither end of f64 is near the threshold.
-#[derive(Clone, Copy)]
-struct Threshold {
-    before: f64,
-    after: f64,
-    mean: f64,
-    limit: f64,
-    band: f64,
+#[derive(Clone, Copy, Debug)]
+pub struct ZscoreThreshold {
+    /// Powers of two, as is `after`.
+    pub before: f64,
+    pub after: f64,
+    /// The column's mean, times `before`.
+    pub mean: f64,
+    /// An outlier's distance is above this.
+    pub limit: f64,
+    /// A borderline value's distance is within this of `limit`.
+    pub band: f64,
 }
 
-impl Threshold {
-    fn new(mean: f64, std_dev: f64) -> Threshold {
+impl ZscoreThreshold {
+    /// For `std_dev` > 0.
+    pub fn new(mean: f64, std_dev: f64) -> ZscoreThreshold {
         let (before, after) = if std_dev > power_of_two(1000) {
             (power_of_two(-100), 1.0)
         } else if std_dev < power_of_two(-900) {
@@ -68,7 +73,7 @@ impl Threshold {
             (1.0, 1.0)
         };
         let limit = 3.0 * (std_dev * before * after);
-        Threshold { before, after, mean: mean * before, limit, band: 1e-12 * limit }
+        ZscoreThreshold { before, after, mean: mean * before, limit, band: 1e-12 * limit }
     }
 
     fn count(&self, values: &[f64]) -> ZscoreCounts {

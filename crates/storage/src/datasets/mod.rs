@@ -11,7 +11,6 @@ mod parquet;
 mod source_path;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
