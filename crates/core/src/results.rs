@@ -11,7 +11,7 @@ use crate::job::{JobId, SkippedColumn};
 use crate::request::Normalization;
 use crate::state::JobState;
 
-/// Columns by name, in source order.
+/// Columns by name, in source order. Fields spell the type out, since the schema of the API is drawn from it.
 pub type Columns<T> = IndexMap<String, T>;
 
 macro_rules! record {
@@ -98,7 +98,7 @@ record! {
         /// Seconds.
         processing_time: f64,
         normalization: Normalization,
-        columns: Columns<NormalizedColumn>,
+        columns: IndexMap<String, NormalizedColumn>,
     }
 }
 record! {
@@ -136,7 +136,7 @@ pub enum PipelineResult {
     Completed {
         /// Seconds.
         processing_time: f64,
-        columns: Columns<ColumnStatistics>,
+        columns: IndexMap<String, ColumnStatistics>,
     },
     Skipped,
 }

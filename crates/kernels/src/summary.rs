@@ -73,6 +73,7 @@ impl Moments {
         if summary.count > 0 {
             self.fill_location(&mut summary);
             self.fill_spread(&mut summary);
+            summary.range = summary.kept("range", self.max - self.min);
             if self.min != self.max {
                 [summary.skewness, summary.kurtosis] = self.shape();
             }
@@ -87,7 +88,6 @@ impl Moments {
         summary.mean = Some(mean.clamp(self.min, self.max));
         summary.min = Some(self.min);
         summary.max = Some(self.max);
-        summary.range = summary.kept("range", self.max - self.min);
     }
 
     fn fill_spread(&self, summary: &mut MomentSummary) {

@@ -18,6 +18,8 @@ use crate::orchestrator::{JobResult, Ports};
 /// Which actor has a job in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
+    /// Not queued yet: nobody was promised anything.
+    Validation,
     JobManager,
     Analysis,
     Response,
@@ -65,7 +67,7 @@ impl RunningJob {
             arrived,
             findings: Mutex::default(),
             journal: tokio::sync::Mutex::new(journal),
-            holder: Mutex::new(Holder::JobManager),
+            holder: Mutex::new(Holder::Validation),
             panics: AtomicU32::new(0),
             progress: watch::channel(progress).0,
             result: watch::channel(None).0,

@@ -8,21 +8,24 @@ use serde_json::Value;
 
 use crate::support::{Place, example, root};
 
-/// Writes a fixture's input as an Arrow file, which carries infinities as they are.
-fn arrow_file(place: &Place, input: &Value) -> PathBuf {
-    let columns = input.as_object().expect("columns").iter().map(|(name, values)| {
-        let numbers = values.as_array().expect("an array").iter().map(|value| match value {
-            Value::Null => None,
-            Value::String(text) => Some(text.replace("Infinity", "inf").parse().expect("an infinity")),
-            number => Some(number.as_f64().expect("a number")),
-        });
-        (name, Arc::new(numbers.collect::<Float64Array>()) as ArrayRef)
+/// Writes each column of a fixture as an Arrow file of its own, since they differ in length; Arrow carries
+/// infinities as they are.
+fn arrow_files<'f>(place: &Place, case: &'f Value) -> Vec<(&'f str, PathBuf)> {
+    let columns = case["input"].as_object().expect("columns").iter();
+    columns.map(|(name, values)| (name.as_str(), arrow_file(place, name, values))).collect()
+}
+
+fn arrow_file(place: &Place, name: &str, values: &Value) -> PathBuf {
+    let numbers = values.as_array().expect("an array").iter().map(|value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.replace("Infinity", "inf").parse().expect("an infinity")),
+        number => Some(number.as_f64().expect("a number")),
     });
-    let batch =
-        RecordBatch::try_from_iter_with_nullable(columns.map(|(n, a)| (n, a, true))).expect("a batch");
+    let column = Arc::new(numbers.collect::<Float64Array>()) as ArrayRef;
+    let batch = RecordBatch::try_from_iter_with_nullable([(name, column, true)]).expect("a batch");
     let mut writer = arrow::ipc::writer::FileWriter::try_new(Vec::new(), &batch.schema()).expect("a writer");
     writer.write(&batch).expect("written");
-    place.file("input.arrow", writer.into_inner().expect("finished"))
+    place.file(&format!("{name}.arrow"), writer.into_inner().expect("finished"))
 }
 
 /// Collects every way in which `found` is not `expected`.
@@ -96,18 +99,19 @@ fn every_fixture_is_answered_by_both_pipelines_to_the_contracts_bounds() {
         let path = entry.expect("an entry").path();
         let case = load(&path);
         let place = Place::new();
-        let response = place.response(&arrow_file(&place, &case["input"]), &["--pipeline", "both"]);
-        for pipeline in ["rdd_results", "dataframe_results"] {
-            for (column, expected) in case["expected"].as_object().expect("columns") {
+        for (column, file) in arrow_files(&place, &case) {
+            let response = place.response(&file, &["--pipeline", "both"]);
+            for pipeline in ["rdd_results", "dataframe_results"] {
                 let name = format!("{} {pipeline} {column}", case["name"]);
                 let mut comparison = Comparison { case: name, wrong: Vec::new() };
                 let found = &response["spark_processing"][pipeline]["columns"][column];
-                comparison.column(found, expected, &case["tolerance"][column]);
+                comparison.column(found, &case["expected"][column], &case["tolerance"][column]);
                 wrong.extend(comparison.wrong);
             }
-        }
-        if response["spark_processing"]["agreement"] != true {
-            wrong.push(format!("{}: {}", case["name"], response["spark_processing"]["disagreements"]));
+            if response["spark_processing"]["agreement"] != true {
+                let differing = &response["spark_processing"]["disagreements"];
+                wrong.push(format!("{} {column}: {differing}", case["name"]));
+            }
         }
         cases += 1;
     }
@@ -121,11 +125,10 @@ fn every_fixture_is_normalised_with_the_parameters_of_the_contract() {
     for entry in std::fs::read_dir(root().join("fixtures/cases")).expect("fixtures") {
         let case = load(&entry.expect("an entry").path());
         let place = Place::new();
-        let file = arrow_file(&place, &case["input"]);
-        for method in ["zscore", "minmax", "maxabs", "robust"] {
-            let response = place.response(&file, &["--pipeline", "rdd", "--normalize", method]);
-            for (column, methods) in case["normalization"].as_object().expect("columns") {
-                let expected = &methods[method];
+        for (column, file) in arrow_files(&place, &case) {
+            for method in ["zscore", "minmax", "maxabs", "robust"] {
+                let response = place.response(&file, &["--pipeline", "rdd", "--normalize", method]);
+                let expected = &case["normalization"][column][method];
                 let found = &response["gpu_processing"]["columns"][column];
                 let mut comparison =
                     Comparison { case: format!("{} {column} {method}", case["name"]), wrong: Vec::new() };

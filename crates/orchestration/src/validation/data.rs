@@ -58,8 +58,8 @@ impl<'de> Visitor<'de> for DataSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut columns: Vec<InlineColumn> = Vec::new();
-        // (name, elements), counted even where the values are no longer kept.
-        let mut lengths: Vec<(String, u64)> = Vec::new();
+        // (name, elements), counted even where the values are no longer kept; none where it is no array.
+        let mut lengths: Vec<(String, Option<u64>)> = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
             let at = pointer("/data", &name);
             if lengths.iter().any(|(known, _)| *known == name) {
@@ -74,8 +74,9 @@ impl<'de> Visitor<'de> for DataSeed<'_> {
                 elements: &mut *self.elements,
                 faults: &mut *self.faults,
             };
-            columns.extend(map.next_value_seed(seed)?);
-            lengths.push((name, self.elements.seen - before));
+            let column = map.next_value_seed(seed)?;
+            lengths.push((name, column.is_some().then(|| self.elements.seen - before)));
+            columns.extend(column);
         }
         check_lengths(&lengths, self.faults);
         Ok(Some(InlineTable { columns }))
@@ -106,16 +107,17 @@ impl<'de> Visitor<'de> for DataSeed<'_> {
     }
 }
 
-fn check_lengths(lengths: &[(String, u64)], faults: &mut Faults) {
-    let Some((first, length)) = lengths.first() else {
+fn check_lengths(lengths: &[(String, Option<u64>)], faults: &mut Faults) {
+    if lengths.is_empty() {
         faults.push(|| "/data".into(), || "expected at least one named array, found an empty object".into());
-        return;
-    };
-    if *length == 0 {
+    }
+    let mut arrays = lengths.iter().filter_map(|(name, length)| Some((name, (*length)?)));
+    let Some((first, length)) = arrays.next() else { return };
+    if length == 0 {
         faults
             .push(|| pointer("/data", first), || "expected at least one number, found an empty array".into());
     }
-    for (name, other) in lengths.iter().skip(1).filter(|(_, other)| other != length) {
+    for (name, other) in arrays.filter(|(_, other)| *other != length) {
         let detail = || format!("expected {length} elements, as in \"{first}\", found {other}");
         faults.push(|| pointer("/data", name), detail);
     }

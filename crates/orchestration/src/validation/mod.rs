@@ -22,7 +22,7 @@ use kameo::reply::DelegatedReply;
 
 use crate::job_manager::{JobManagerActor, Run};
 use crate::orchestrator::{Desk, JobHandle, Submission, SubmissionBody, stopped};
-use crate::running::RunningJob;
+use crate::running::{Holder, RunningJob};
 
 /// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
 const SMALL_BODY: usize = 64 * 1024;
@@ -85,6 +85,7 @@ impl ValidationActor {
         job.begin_attempt().await;
         let state = job.state().await;
         tracing::info!(job = %id, ?state, "taking up an unfinished job");
+        job.hand_to(Holder::JobManager);
         self.desk.jobs.admit(job, usize::MAX)?;
         self.job_manager.tell(Run(id)).await.map_err(|_| stopped())
     }
@@ -123,6 +124,7 @@ async fn take_in(
         desk.jobs.remove(id);
         return Err(error);
     }
+    job.hand_to(Holder::JobManager);
     let handle = JobHandle { job_id: id, progress: job.watch_progress(), result: job.watch_result() };
     job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
     Ok(handle)

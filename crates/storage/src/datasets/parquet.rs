@@ -1,15 +1,18 @@
 //! Reads Parquet: only the columns that are processed, the row groups side by side, straight into place.
 
 use std::fs::File;
-use std::sync::Mutex;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use caudal_core::request::SourceFormat;
 use caudal_core::{Error, ErrorKind, Result};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::reader::{ChunkReader, Length};
 
 use super::Reading;
 use super::arrow_arrays::convert;
@@ -26,6 +29,7 @@ const BATCH_ROWS: usize = 65_536;
 /// `InvalidData` where the file is damaged or incomplete, or has no column to process;
 /// `InsufficientMemory` where the columns do not fit.
 pub fn read(file: File, reading: &Reading<'_>) -> Result<Table> {
+    let file = SharedFile { file: Arc::new(Mutex::new(file)), size: reading.size };
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| damaged(&e))?;
     let schema = metadata.schema();
     let offered: Vec<_> = schema.fields().iter().map(|field| offer(field)).collect();
@@ -60,6 +64,62 @@ pub fn read(file: File, reading: &Reading<'_>) -> Result<Table> {
     })
 }
 
+/// One file read by several threads. Clones of a [`File`] share one position, so that each read seeks and
+/// reads under a lock; decoding, which is the work, goes on side by side.
+#[derive(Clone)]
+struct SharedFile {
+    file: Arc<Mutex<File>>,
+    /// Bytes.
+    size: u64,
+}
+
+impl SharedFile {
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(position))?;
+        file.read(buffer)
+    }
+}
+
+impl Length for SharedFile {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for SharedFile {
+    type T = BufReader<SharedFileReader>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(BufReader::new(SharedFileReader { file: self.clone(), position: start }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        // The length comes from the file: what is not there is not made room for.
+        let there = self.size.saturating_sub(start);
+        let mut buffer = Vec::with_capacity(length.min(usize::try_from(there).unwrap_or(usize::MAX)));
+        let reader = SharedFileReader { file: self.clone(), position: start };
+        match reader.take(length as u64).read_to_end(&mut buffer)? {
+            read if read == length => Ok(buffer.into()),
+            read => Err(parquet::errors::ParquetError::EOF(format!("expected {length} bytes, found {read}"))),
+        }
+    }
+}
+
+/// Reads on from a position.
+struct SharedFileReader {
+    file: SharedFile,
+    position: u64,
+}
+
+impl Read for SharedFileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read_at(self.position, buffer)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
 /// One row group and the places of its values in each column.
 struct Unit<'v> {
     group: usize,
@@ -67,7 +127,7 @@ struct Unit<'v> {
 }
 
 fn read_groups(
-    file: &File,
+    file: &SharedFile,
     metadata: &ArrowReaderMetadata,
     choice: &Choice,
     group_rows: &[usize],
@@ -120,14 +180,13 @@ fn units<'v>(group_rows: &[usize], columns: &'v mut [Column]) -> Vec<Unit<'v>> {
 }
 
 fn read_group(
-    file: &File,
+    file: &SharedFile,
     metadata: &ArrowReaderMetadata,
     mask: &ProjectionMask,
     mut unit: Unit<'_>,
     inexact: &[AtomicU64],
 ) -> Result<()> {
-    let file = file.try_clone().map_err(|e| super::unreadable(&e))?;
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
         .with_row_groups(vec![unit.group])
         .with_projection(mask.clone())
         .with_batch_size(BATCH_ROWS)
