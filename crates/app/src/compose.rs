@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
-use caudal_core::ports::Pipeline;
+use caudal_core::ports::{Ids, Pipeline};
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
@@ -43,7 +43,7 @@ impl App {
             planner: Arc::new(MeasuredPlanner::new(Arc::new(BucketCalibration(bucket)))),
             normalizer: Arc::new(CpuNormalizer::new(datasets.clone())),
             pipelines,
-            writer: uuid::Uuid::now_v7(),
+            writer: RandomIds.entry_id(),
         };
         let options = OrchestratorOptions {
             mailbox_size: settings.orchestration.mailbox_size,

@@ -1,5 +1,7 @@
 //! This host: its clock, its identities, its cores and its memory.
 
+#![expect(clippy::disallowed_methods, reason = "this is where the ports Clock and Ids meet the system")]
+
 use std::time::{Duration, Instant};
 
 use caudal_core::ports::{Clock, Ids};

@@ -150,7 +150,9 @@ impl CancelToken {
 
 /// Takes word of how far a step is: its name, cells done, cells in all.
 #[derive(Clone)]
-pub struct ProgressSink(Arc<dyn Fn(&str, u64, u64) + Send + Sync>);
+pub struct ProgressSink(Arc<Report>);
+
+type Report = dyn Fn(&str, u64, u64) + Send + Sync;
 
 impl ProgressSink {
     pub fn new(report: impl Fn(&str, u64, u64) + Send + Sync + 'static) -> Self {

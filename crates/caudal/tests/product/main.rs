@@ -1,5 +1,11 @@
 //! Drives the product from outside: the binary, the HTTP port, the stored objects.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests stop at what they cannot read, and tell their figures"
+)]
+
 mod accuracy;
 mod command_line;
 mod formats;

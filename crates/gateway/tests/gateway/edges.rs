@@ -70,7 +70,7 @@ async fn a_body_over_the_limit_is_refused_whether_or_not_it_says_its_length() {
     let fits = format!("{{\"data\": [{}1]}}", "1,".repeat((MAX_BODY - 13) / 2));
     assert_eq!(fits.len(), MAX_BODY - 1);
     post(fits.clone()).await.problem(503, "storage-unavailable");
-    let pieces = [fits, "  ".into()].map(|piece| Ok::<_, std::io::Error>(piece));
+    let pieces = [fits, "  ".into()].map(Ok::<_, std::io::Error>);
     let problem = post(Body::from_stream(stream::iter(pieces))).await.problem(413, "too-large");
     assert!(problem["detail"].as_str().expect("a sentence").contains("2000 bytes"));
     assert!(problem["hint"].as_str().expect("a hint").contains("/uploads"));

@@ -1,5 +1,7 @@
 //! The four actors against ports that a test can turn: panics, cancellation, full houses, foreign hands.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod ports;
 
 use std::time::Duration;

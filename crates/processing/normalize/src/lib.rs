@@ -29,6 +29,7 @@ impl CpuNormalizer {
 
 #[async_trait]
 impl Normalizer for CpuNormalizer {
+    #[expect(clippy::disallowed_methods, reason = "a stage measures its own processing time")]
     async fn normalize(&self, input: &StageInput, plan: &Plan) -> Result<GpuProcessing> {
         let table = self.datasets.table(input).await?;
         let begun = Instant::now();

@@ -41,8 +41,11 @@ pub struct SourceOptions {
 pub struct Datasets {
     pub(crate) bucket: Bucket,
     options: Arc<SourceOptions>,
-    opened: Arc<Mutex<HashMap<JobId, Arc<OnceCell<Arc<Table>>>>>>,
+    opened: Arc<Mutex<HashMap<JobId, Opened>>>,
 }
+
+/// A table that is read when it is first wanted.
+type Opened = Arc<OnceCell<Arc<Table>>>;
 
 impl Datasets {
     pub fn new(bucket: Bucket, options: SourceOptions) -> Self {
