@@ -19,6 +19,7 @@ use crate::settings::Settings;
 pub struct App {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
+    planner: Arc<MeasuredPlanner>,
 }
 
 impl App {
@@ -35,12 +36,13 @@ impl App {
         let datasets = Datasets::new(bucket.clone(), options);
         let pipelines: Vec<Arc<dyn Pipeline>> =
             vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(Dataframe::new(datasets.clone())?)];
+        let planner = Arc::new(MeasuredPlanner::new(Arc::new(BucketCalibration(bucket.clone()))));
         let ports = Ports {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(RandomIds),
-            records: Arc::new(BucketRecords::new(bucket.clone())),
+            records: Arc::new(BucketRecords::new(bucket)),
             sources: Arc::new(datasets.clone()),
-            planner: Arc::new(MeasuredPlanner::new(Arc::new(BucketCalibration(bucket)))),
+            planner: planner.clone(),
             normalizer: Arc::new(CpuNormalizer::new(datasets.clone())),
             pipelines,
             writer: RandomIds.entry_id(),
@@ -53,7 +55,17 @@ impl App {
             prices: settings.prices.clone(),
         };
         let orchestrator = Orchestrator::start(ports, options).await?;
-        Ok(App { orchestrator, data: Arc::new(datasets) })
+        Ok(App { orchestrator, data: Arc::new(datasets), planner })
+    }
+
+    /// Measures this host in the background, so that the first job that is planned need not wait for it.
+    pub fn measure_host(&self) {
+        let planner = self.planner.clone();
+        tokio::spawn(async move {
+            if let Err(error) = planner.calibration().await {
+                tracing::warn!(%error, cause = error.cause, "this host could not be measured");
+            }
+        });
     }
 }
 

@@ -56,6 +56,7 @@ impl Server {
     /// # Errors
     /// `Internal` when the listener fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        self.app.measure_host();
         let gateway = Gateway {
             orchestrator: self.app.orchestrator.clone(),
             data: self.app.data.clone(),

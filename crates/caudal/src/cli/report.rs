@@ -143,7 +143,10 @@ fn pipelines(response: &FinalResponse) -> Vec<String> {
     if let Some(agreement) = results.agreement {
         let difference = results.max_relative_difference.unwrap_or(0.0);
         lines.push(match agreement {
-            true => format!("both agree; the largest relative difference is {difference:.1e}"),
+            true => match difference {
+                0.0 => "both agree to the last bit".into(),
+                _ => format!("both agree; the largest relative difference is {difference:.1e}"),
+            },
             false => format!("they DISAGREE on {}", results.disagreements.join(", ")),
         });
     }

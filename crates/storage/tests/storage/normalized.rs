@@ -1,0 +1,123 @@
+//! Normalised data: the same bytes however often it is written, and the same numbers in whatever form.
+
+use caudal_core::export::{ExportFormat, NormalizedData};
+use caudal_core::request::OutputFormat;
+use caudal_core::{ErrorKind, JobId};
+use caudal_storage::{Bucket, Datasets, NormalizedColumnData, SourceOptions};
+use futures::TryStreamExt;
+
+use crate::support::{buckets, minute, record, stage};
+
+const FORMATS: [OutputFormat; 4] =
+    [OutputFormat::Json, OutputFormat::Parquet, OutputFormat::Arrow, OutputFormat::Csv];
+
+fn columns(rows: usize) -> Vec<NormalizedColumnData> {
+    let hard = [0.1, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324, -f64::MAX, 1.0 / 3.0];
+    vec![
+        NormalizedColumnData {
+            name: "plain".into(),
+            values: (0..rows).map(|i| (i as f64 - 3.0) / 7.0).collect(),
+        },
+        NormalizedColumnData {
+            name: "a \"hard\", one\n".into(),
+            values: (0..rows).map(|i| hard[i % hard.len()]).collect(),
+        },
+    ]
+}
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    // Every NaN is the same missing value.
+    values.iter().map(|x| if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
+async fn exported(data: &Datasets, job: JobId, format: Option<ExportFormat>) -> Vec<u8> {
+    let export = data.export(job, format).await.unwrap();
+    let (length, stored) = (export.length, export.stored.clone());
+    let content = export.body.try_fold(Vec::new(), |mut all, piece| async move {
+        all.extend_from_slice(&piece);
+        Ok(all)
+    });
+    let content = content.await.unwrap();
+    assert!(length.is_none_or(|length| length == content.len() as u64), "{format:?}");
+    if let Some(object) = stored {
+        let half = object.size / 2;
+        let first = data.read_range(&object, 0..half).await.unwrap();
+        let second = data.read_range(&object, half..object.size).await.unwrap();
+        assert_eq!([first.to_vec(), second.to_vec()].concat(), content, "{format:?}");
+    }
+    content
+}
+
+#[tokio::test]
+async fn what_was_written_is_read_back_bit_by_bit_in_every_format() {
+    for (backend, bucket, _folder) in buckets() {
+        for (number, format) in FORMATS.into_iter().enumerate() {
+            let input = stage(record(number as u128, minute(0)));
+            let data = Datasets::new(bucket.clone(), SourceOptions::default());
+            data.put_normalized(&input, format, columns(1000)).await.unwrap();
+            let table = data.normalized(input.job_id()).await.unwrap();
+            assert_eq!(table.rows, 1000, "{backend} {format}");
+            for (found, written) in table.columns.iter().zip(columns(1000)) {
+                assert_eq!(found.name, written.name, "{backend} {format}");
+                assert_eq!(bits(&found.values), bits(&written.values), "{backend} {format}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn writing_twice_leaves_the_same_bytes() {
+    for format in FORMATS {
+        let mut written = Vec::new();
+        for attempt in 1..=2 {
+            // The second bucket is written twice, as by a stage that was restarted.
+            let bucket = Bucket::memory();
+            let data = Datasets::new(bucket, SourceOptions::default());
+            let mut input = stage(record(1, minute(0)));
+            for n in 1..=attempt {
+                input.attempt = n;
+                data.put_normalized(&input, format, columns(500)).await.unwrap();
+            }
+            written.push(exported(&data, input.job_id(), None).await);
+        }
+        assert_eq!(written[0], written[1], "{format}");
+    }
+}
+
+#[tokio::test]
+async fn every_form_is_handed_out_of_every_other() {
+    for stored in FORMATS {
+        let data = Datasets::new(Bucket::memory(), SourceOptions::default());
+        let input = stage(record(1, minute(0)));
+        data.put_normalized(&input, stored, columns(300)).await.unwrap();
+        for wanted in ExportFormat::ALL {
+            let content = exported(&data, input.job_id(), Some(wanted)).await;
+            let text = String::from_utf8_lossy(&content);
+            match wanted {
+                ExportFormat::Json => {
+                    let document: serde_json::Value = serde_json::from_slice(&content).unwrap();
+                    let column = &document["columns"]["a \"hard\", one\n"];
+                    assert_eq!(column[2], serde_json::Value::Null, "{stored}");
+                    assert_eq!(column[3], "Infinity", "{stored}");
+                    assert_eq!(column[5], 5e-324, "{stored}");
+                }
+                ExportFormat::Ndjson => assert_eq!(text.lines().count(), 300, "{stored}"),
+                ExportFormat::Csv => assert!(text.lines().any(|l| l.ends_with(",-inf")), "{stored}"),
+                ExportFormat::Arrow => {
+                    let reader = arrow::ipc::reader::StreamReader::try_new(content.as_slice(), None).unwrap();
+                    let rows: usize = reader.map(|batch| batch.unwrap().num_rows()).sum();
+                    assert_eq!(rows, 300, "{stored}");
+                }
+                ExportFormat::Parquet => assert!(content.ends_with(b"PAR1"), "{stored}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_without_normalised_data_has_none_to_read() {
+    let data = Datasets::new(Bucket::memory(), SourceOptions::default());
+    let job = record(1, minute(0)).job_id;
+    assert_eq!(data.normalized(job).await.unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(data.export(job, None).await.err().map(|e| e.kind), Some(ErrorKind::NotFound));
+}

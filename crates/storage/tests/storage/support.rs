@@ -1,0 +1,83 @@
+//! Jobs and buckets for tests.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use caudal_core::job::{JobRecord, LOCAL_OWNER};
+use caudal_core::journal::{JournalEntry, Transition};
+use caudal_core::ports::{CancelToken, ProgressSink, StageInput};
+use caudal_core::request::{JobRequest, Source, SourceFormat};
+use caudal_core::{JobId, JobState, Result};
+use caudal_storage::{Bucket, Datasets, SourceOptions, Table};
+use chrono::{DateTime, TimeDelta, Utc};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// A moment, in minutes after a fixed one.
+pub fn minute(minutes: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes)
+}
+
+pub fn record(number: u128, created_at: DateTime<Utc>) -> JobRecord {
+    JobRecord {
+        job_id: JobId(Uuid::from_u128(number)),
+        owner: LOCAL_OWNER.into(),
+        created_at,
+        request: JobRequest::default(),
+        inline: false,
+    }
+}
+
+pub fn entry(writer: u128, at: DateTime<Utc>, states: &[JobState]) -> JournalEntry {
+    JournalEntry {
+        entry_id: Uuid::now_v7(),
+        writer: Uuid::from_u128(writer),
+        attempt: 1,
+        at,
+        transitions: states.iter().copied().map(Transition::from).collect(),
+    }
+}
+
+pub fn stage(record: JobRecord) -> StageInput {
+    StageInput {
+        record: Arc::new(record),
+        attempt: 1,
+        cancel: CancelToken::default(),
+        progress: ProgressSink::silent(),
+    }
+}
+
+/// Every backend that a bucket can have; the folder is gone with the second part.
+pub fn buckets() -> Vec<(&'static str, Bucket, Option<TempDir>)> {
+    let folder = TempDir::new().unwrap();
+    vec![
+        ("folder", Bucket::open_folder(folder.path()).unwrap(), Some(folder)),
+        ("memory", Bucket::memory(), None),
+    ]
+}
+
+/// Reads a file as a job's source.
+pub async fn read(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> Result<Arc<Table>> {
+    let source = Source {
+        uri: format!("file:{}", path.display()),
+        format: Some(format),
+        columns: columns.map(|names| names.iter().map(|n| (*n).to_owned()).collect()),
+    };
+    let mut record = record(1, minute(0));
+    record.request.source = Some(source);
+    let allowed_roots = vec![path.parent().unwrap().canonicalize().unwrap()];
+    let options = SourceOptions { allowed_roots, memory_limit: 1 << 30 };
+    Datasets::new(Bucket::memory(), options).table(&stage(record)).await
+}
+
+/// Writes a file and reads it as a job's source.
+pub async fn read_bytes(
+    content: &[u8],
+    format: SourceFormat,
+    columns: Option<&[&str]>,
+) -> Result<Arc<Table>> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("source");
+    std::fs::write(&path, content).unwrap();
+    read(&path, format, columns).await
+}
