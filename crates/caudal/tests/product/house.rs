@@ -223,3 +223,24 @@ fn functions(text: &str) -> Vec<(String, usize)> {
     }
     found
 }
+
+/// Packages with their features, one line each, as cargo resolves them with or without what only tests need.
+fn resolved(edges: &str) -> BTreeSet<String> {
+    let tree = std::process::Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .args(["tree", "--offline", "--workspace", "--prefix", "none", "-f", "{p} [{f}]", "-e", edges])
+        .current_dir(root())
+        .output()
+        .expect("cargo tree runs");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let lines = String::from_utf8(tree.stdout).expect("text");
+    lines.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
+#[test]
+fn the_readmes_two_commands_resolve_the_same_features_so_that_nothing_is_compiled_twice() {
+    let (run, test) = (resolved("normal,build"), resolved("normal,build,dev"));
+    let package = |line: &str| line.split(" [").next().unwrap_or_default().to_owned();
+    let shipped: BTreeSet<String> = run.iter().map(|line| package(line)).collect();
+    let changed: Vec<_> = test.difference(&run).filter(|line| shipped.contains(&package(line))).collect();
+    assert!(changed.is_empty(), "with other features in tests: {changed:#?}");
+}
