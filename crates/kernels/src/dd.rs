@@ -10,6 +10,7 @@ pub(crate) struct Dd {
 }
 
 /// Sum and its exact rounding error (Knuth).
+#[inline(always)]
 pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     let part = sum - a;

@@ -3,26 +3,38 @@
 //! Definitions that hold on every device live at the top of the crate ([`Moments`] and their merging, percentile
 //! and histogram formulas, normalisation parameters); `cpu` holds the code that touches each row.
 
+mod brackets;
 mod cpu;
 mod dd;
 mod histogram;
+mod huge_pages;
 mod key;
 mod moments;
 mod normalization;
 mod power_of_two;
 mod quantile;
+mod sample;
 mod summary;
+mod zscore;
 
-pub use cpu::column::{ZscoreCounts, ZscoreThreshold, moments, zscore_outliers};
-pub use cpu::normalize::{Fit, apply, fit};
-pub use cpu::profile::{PERCENTILES, Profile, profile};
+pub use brackets::{Bracketed, Brackets, Ranks};
+pub use cpu::below::CountsBelow;
+pub use cpu::column::moments;
+pub use cpu::hash::ValueCounts;
+pub use cpu::normalize::{Fit, Survey, apply, fit, fit_column, survey};
+pub use cpu::profile::{Location, Profile, ProfileOptions, profile, profile_column, profile_sorted};
+pub use cpu::scan::{BlockScan, InMemory};
+pub use cpu::simd::Instructions;
 pub use cpu::sorted::Sorted;
 pub use histogram::{HistogramBins, histogram_edges};
+pub use huge_pages::column as huge_column;
 pub use key::{key_of, value_of};
 pub use moments::{Moments, merge_blocks};
 pub use normalization::{Method, Parameters, Warning};
-pub use quantile::{Quartiles, quartiles};
+pub use quantile::{PERCENTILES, Quartiles, quartiles};
+pub use sample::{Sample, Sampler};
 pub use summary::MomentSummary;
+pub use zscore::ZscoreCounts;
 
 /// Source rows in one block, nulls included: the unit of work and of merging.
 pub const BLOCK_ROWS: usize = 65_536;

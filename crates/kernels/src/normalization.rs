@@ -60,7 +60,7 @@ impl Parameters {
     /// The parameters of a column and the reason where its scale of 0 was replaced by 1.
     ///
     /// `median` and `quartiles` are read by the robust method only.
-    pub(crate) fn fitted(
+    pub fn fitted(
         method: Method,
         summary: &MomentSummary,
         median: Option<f64>,
@@ -108,13 +108,14 @@ pub(crate) struct Steps {
 
 impl Steps {
     /// The transformation without regard to overflow: right wherever it is finite.
-    #[inline]
+    #[inline(always)]
     pub fn quick(&self, x: f64) -> f64 {
         (x * self.shrink - self.center) / self.divisor
     }
 
     /// The transformation for every x: what is not finite stays as it is, and a result beyond f64, which only a
     /// scale far below the values can give, becomes ±f64::MAX.
+    #[inline(always)]
     pub fn careful(&self, x: f64) -> f64 {
         if !x.is_finite() {
             return x;

@@ -1,5 +1,8 @@
 //! The exact percentile definition (Hyndman–Fan type 7) and what follows from the quartiles.
 
+/// The percentiles of a profile.
+pub const PERCENTILES: [u32; 8] = [1, 5, 25, 50, 75, 90, 95, 99];
+
 /// Where percentile p of n values lies: p·(n−1) = 100·index + hundredths. For n > 0 and p <= 100.
 pub(crate) fn rank(p: u32, n: u64) -> (u64, u32) {
     let position = u128::from(p) * u128::from(n - 1);

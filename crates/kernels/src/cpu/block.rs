@@ -1,6 +1,7 @@
 //! The moments of one block: a scan for counts and range, then power sums about a centre near the mean.
 
 use crate::cpu::lanes::{CHUNK, CompensatedLanes, LANES, Lanes, chunk_power_sums, chunk_sum};
+use crate::cpu::simd::for_each_instruction_set;
 use crate::dd::Dd;
 use crate::moments::Moments;
 use crate::power_of_two::{exponent_of, factors, power_of_two};
@@ -18,6 +19,11 @@ const FAR_OUT: f64 = 16.0;
 impl Moments {
     /// The state of one block of at most [`BLOCK_ROWS`](crate::BLOCK_ROWS) rows.
     pub fn of_block(values: &[f64]) -> Moments {
+        moments_of_block(values)
+    }
+
+    #[inline(always)]
+    fn of_block_portable(values: &[f64]) -> Moments {
         let scan = Scan::of(values);
         let counted = Moments {
             rows: values.len() as u64,
@@ -41,6 +47,10 @@ impl Moments {
     }
 }
 
+for_each_instruction_set! {
+    fn moments_of_block(values: &[f64]) -> Moments = Moments::of_block_portable;
+}
+
 /// What one reading of the raw rows gives.
 struct Scan {
     missing: u64,
@@ -53,6 +63,7 @@ struct Scan {
 }
 
 impl Scan {
+    #[inline(always)]
     fn of(values: &[f64]) -> Scan {
         let mut scan = Scan {
             missing: 0,
@@ -71,6 +82,7 @@ impl Scan {
     }
 
     /// Adds a chunk of whole lane rows, unless a sum shows that a value, or the sum itself, is not finite.
+    #[inline(always)]
     fn add_finite(&mut self, chunk: &[f64]) -> bool {
         let sum = chunk_sum(chunk);
         if !sum.iter().all(|x| x.is_finite()) {
@@ -88,21 +100,38 @@ impl Scan {
     }
 
     /// Adds any chunk: what is not finite is counted and otherwise left out.
+    #[inline(always)]
     fn add_mixed(&mut self, chunk: &[f64]) {
         let (mut sum, mut low, mut high) = ([0.0; LANES], [f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
-        for (i, &x) in chunk.iter().enumerate() {
-            let lane = i % LANES;
-            let finite = x.is_finite();
-            sum[lane] += if finite { x } else { 0.0 };
-            low[lane] = if finite && x < low[lane] { x } else { low[lane] };
-            high[lane] = if finite && x > high[lane] { x } else { high[lane] };
-            self.missing += u64::from(x.is_nan());
-            self.positive_infinite += u64::from(x == f64::INFINITY);
-            self.negative_infinite += u64::from(x == f64::NEG_INFINITY);
+        let [mut missing, mut positive, mut negative] = [[0u64; LANES]; 3];
+        let mut add_row = |row: &Lanes| {
+            for lane in 0..LANES {
+                let x = row[lane];
+                let finite = x.abs() <= f64::MAX;
+                sum[lane] += if finite { x } else { 0.0 };
+                low[lane] = if finite & (x < low[lane]) { x } else { low[lane] };
+                high[lane] = if finite & (x > high[lane]) { x } else { high[lane] };
+                missing[lane] += u64::from(x.is_nan());
+                positive[lane] += u64::from(x == f64::INFINITY);
+                negative[lane] += u64::from(x == f64::NEG_INFINITY);
+            }
+        };
+        let (rows, rest) = chunk.as_chunks::<LANES>();
+        rows.iter().for_each(&mut add_row);
+        let mut padding = 0;
+        if !rest.is_empty() {
+            let mut last = [f64::NAN; LANES];
+            last[..rest.len()].copy_from_slice(rest);
+            add_row(&last);
+            padding = (LANES - rest.len()) as u64;
         }
+        self.missing += missing.iter().sum::<u64>() - padding;
+        self.positive_infinite += positive.iter().sum::<u64>();
+        self.negative_infinite += negative.iter().sum::<u64>();
         self.add(&sum, &low, &high);
     }
 
+    #[inline(always)]
     fn add(&mut self, sum: &Lanes, low: &Lanes, high: &Lanes) {
         self.sum.add(sum);
         self.min = low.iter().copied().fold(self.min, f64::min);
@@ -110,6 +139,7 @@ impl Scan {
     }
 
     /// The power of two that the block is divided by: 0 unless its magnitude nears the ends of f64.
+    #[inline(always)]
     fn exponent(&self) -> i32 {
         let magnitude = self.min.abs().max(self.max.abs());
         let safe = power_of_two(-SAFE_EXPONENT)..=power_of_two(SAFE_EXPONENT);
@@ -130,31 +160,33 @@ struct View<'a> {
 }
 
 impl View<'_> {
+    #[inline(always)]
     fn scaled(&self, x: f64) -> f64 {
         x * self.shrink.0 * self.shrink.1
     }
 
-    /// Visits the block in chunks of whole lane rows.
-    fn each_chunk(&self, filler: f64, mut visit: impl FnMut(&[f64])) {
-        let mut buffer = [filler; CHUNK];
-        for chunk in self.values.chunks(CHUNK) {
-            if self.plain && chunk.len() == CHUNK {
-                visit(chunk);
-                continue;
-            }
-            for (slot, &x) in buffer.iter_mut().zip(chunk) {
-                let x = self.scaled(x);
-                *slot = if (x - filler).abs() <= self.reach { x } else { filler };
-            }
-            let padded = chunk.len().next_multiple_of(LANES);
-            buffer[chunk.len()..padded].fill(filler);
-            visit(&buffer[..padded]);
+    /// A chunk as whole lane rows.
+    #[inline(always)]
+    fn whole<'b>(&self, chunk: &'b [f64], filler: f64, buffer: &'b mut [f64; CHUNK]) -> &'b [f64] {
+        if self.plain && chunk.len() == CHUNK {
+            return chunk;
         }
+        for (slot, &x) in buffer.iter_mut().zip(chunk) {
+            let x = self.scaled(x);
+            *slot = if (x - filler).abs() <= self.reach { x } else { filler };
+        }
+        let padded = chunk.len().next_multiple_of(LANES);
+        buffer[chunk.len()..padded].fill(filler);
+        &buffer[..padded]
     }
 
+    #[inline(always)]
     fn sum(&self) -> Dd {
         let mut sum = CompensatedLanes::default();
-        self.each_chunk(0.0, |chunk| sum.add(&chunk_sum(chunk)));
+        let mut buffer = [0.0; CHUNK];
+        for chunk in self.values.chunks(CHUNK) {
+            sum.add(&chunk_sum(self.whole(chunk, 0.0, &mut buffer)));
+        }
         sum.total()
     }
 
@@ -162,6 +194,7 @@ impl View<'_> {
     ///
     /// That suffices: where the spread is smaller still, deviations are small whole numbers of such units, whose
     /// powers and sums are exact, so that moving the sums to the mean loses nothing.
+    #[inline(always)]
     fn power_sums(&self, center: f64, count: u64) -> PowerSums {
         let sums = self.power_sums_about(center);
         let kurtosis = count as f64 * sums.s4.hi / (sums.s2.hi * sums.s2.hi);
@@ -171,18 +204,21 @@ impl View<'_> {
         sums
     }
 
+    #[inline(always)]
     fn power_sums_about(&self, center: f64) -> PowerSums {
         let [mut s1, mut s2, mut s3, mut s4] = [CompensatedLanes::default(); 4];
-        self.each_chunk(center, |chunk| {
-            let sums = chunk_power_sums(chunk, center);
+        let mut buffer = [center; CHUNK];
+        for chunk in self.values.chunks(CHUNK) {
+            let sums = chunk_power_sums(self.whole(chunk, center, &mut buffer), center);
             s1.add(&sums[0]);
             s2.add(&sums[1]);
             s3.add(&sums[2]);
             s4.add(&sums[3]);
-        });
+        }
         PowerSums { center, s1: s1.total(), s2: s2.total(), s3: s3.total(), s4: s4.total() }
     }
 
+    #[inline(always)]
     fn power_sums_with_far_rows_apart(&self, center: f64, spread: f64) -> PowerSums {
         let reach = FAR_OUT * spread;
         let mut sums = View { plain: false, reach, ..*self }.power_sums_about(center);

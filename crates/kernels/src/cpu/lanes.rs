@@ -19,7 +19,7 @@ pub(crate) struct CompensatedLanes {
 }
 
 impl CompensatedLanes {
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, terms: &Lanes) {
         for (lane, &term) in terms.iter().enumerate() {
             let (sum, error) = two_sum(self.sum[lane], term);
@@ -36,7 +36,7 @@ impl CompensatedLanes {
 }
 
 /// Sums of a chunk of whole lane rows.
-#[inline]
+#[inline(always)]
 pub(crate) fn chunk_sum(chunk: &[f64]) -> Lanes {
     let mut sum = [0.0; LANES];
     for row in chunk.as_chunks::<LANES>().0 {
@@ -48,7 +48,7 @@ pub(crate) fn chunk_sum(chunk: &[f64]) -> Lanes {
 }
 
 /// Sums of the first four powers of the deviations from `center`, over a chunk of whole lane rows.
-#[inline]
+#[inline(always)]
 pub(crate) fn chunk_power_sums(chunk: &[f64], center: f64) -> [Lanes; 4] {
     let [mut s1, mut s2, mut s3, mut s4] = [[0.0; LANES]; 4];
     for row in chunk.as_chunks::<LANES>().0 {

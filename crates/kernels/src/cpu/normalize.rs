@@ -3,12 +3,16 @@
 use rayon::prelude::*;
 
 use crate::BLOCK_ROWS;
+use crate::brackets::Brackets;
 use crate::cpu::column::moments;
 use crate::cpu::lanes::CHUNK;
-use crate::cpu::profile::quartiles_of;
-use crate::cpu::sorted::Sorted;
+use crate::cpu::profile::{all_ranks, percentile, ranks_of};
+use crate::cpu::scan::{BlockScan, InMemory, infallible};
+use crate::cpu::simd::for_each_instruction_set;
+use crate::moments::{Moments, merge_blocks};
 use crate::normalization::{Method, Parameters, Steps, Warning};
-use crate::quantile::Quartiles;
+use crate::quantile::{Quartiles, quartiles};
+use crate::sample::{Sample, Sampler};
 use crate::summary::MomentSummary;
 
 /// What fitting a normalisation to a column found.
@@ -19,18 +23,67 @@ pub struct Fit {
     pub warnings: Vec<Warning>,
 }
 
-/// Fits a normalisation to the finite values of a column; without any, center 0 and scale 1.
-pub fn fit(method: Method, values: &[f64]) -> Fit {
-    let summary = moments(values).summary();
+/// A first look at a column: its moments, and a sample of its values.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    pub moments: MomentSummary,
+    pub sample: Sample,
+}
+
+/// Looks over a column once.
+///
+/// # Errors
+/// Whatever stops the column from being read.
+pub fn survey<C: BlockScan>(column: &C) -> Result<Survey, C::Error> {
+    let rows = column.rows();
+    let begin = || (Vec::new(), Sampler::new(rows));
+    let workers = column.scan(begin, |(blocks, sampler), block, values| {
+        blocks.push((block, Moments::of_block(values)));
+        sampler.add(block, values);
+    })?;
+    let (mut blocks, mut all) = begin();
+    for (more, sampler) in workers {
+        blocks.extend(more);
+        all.merge(sampler);
+    }
+    Ok(Survey { moments: merge_blocks(blocks).summary(), sample: all.finish() })
+}
+
+/// Fits a normalisation to the finite values of a column that was surveyed; without any, center 0 and scale 1.
+///
+/// Only the robust method goes over the column again, for its median and quartiles.
+///
+/// # Errors
+/// Whatever stops the column from being read.
+pub fn fit_column<C: BlockScan>(method: Method, column: &C, survey: &Survey) -> Result<Fit, C::Error> {
+    let moments = &survey.moments;
     let (median, quartiles) = match method {
-        Method::Robust => {
-            let sorted = Sorted::of(values);
-            (sorted.percentile(50), quartiles_of(&sorted))
-        }
+        Method::Robust if moments.count > 0 => middle(column, survey)?,
         _ => (None, Quartiles::default()),
     };
-    let (parameters, warning) = Parameters::fitted(method, &summary, median, &quartiles);
-    Fit { summary, parameters, warnings: warning.into_iter().collect() }
+    let (parameters, warning) = Parameters::fitted(method, moments, median, &quartiles);
+    Ok(Fit { summary: moments.clone(), parameters, warnings: warning.into_iter().collect() })
+}
+
+/// Median and quartiles.
+fn middle<C: BlockScan>(column: &C, survey: &Survey) -> Result<(Option<f64>, Quartiles), C::Error> {
+    let n = survey.moments.count;
+    let ranks = ranks_of(&[25, 50, 75], n);
+    let brackets = Brackets::around(&[0.25, 0.5, 0.75], &survey.sample);
+    let workers = column.scan(|| brackets.begin(), |pass, _, values| pass.add(values))?;
+    let mut all = brackets.begin();
+    workers.into_iter().for_each(|worker| all.merge(worker));
+    let found = all_ranks(column, &survey.sample, &all, &ranks, &survey.moments)?;
+    let pair = percentile(25, n, &found).zip(percentile(75, n, &found));
+    let quartiles = pair.map_or_else(Quartiles::default, |(q1, q3)| quartiles(q1, q3));
+    Ok((percentile(50, n, &found), quartiles))
+}
+
+/// Fits a normalisation to the finite values of a column in memory.
+pub fn fit(method: Method, values: &[f64]) -> Fit {
+    let column = InMemory(values);
+    let survey = Survey { moments: moments(values).summary(), sample: Sample::of(values) };
+    infallible(fit_column(method, &column, &survey))
 }
 
 /// Writes (x − center) / scale of each input row, on the current rayon pool.
@@ -50,7 +103,12 @@ pub fn apply(parameters: &Parameters, input: &[f64], output: &mut [f64]) {
     blocks.for_each(|(input, output)| apply_to_block(steps, input, output));
 }
 
-fn apply_to_block(steps: Steps, input: &[f64], output: &mut [f64]) {
+for_each_instruction_set! {
+    fn apply_to_block(steps: Steps, input: &[f64], output: &mut [f64]) = apply_portable;
+}
+
+#[inline(always)]
+fn apply_portable(steps: Steps, input: &[f64], output: &mut [f64]) {
     for (input, output) in input.chunks(CHUNK).zip(output.chunks_mut(CHUNK)) {
         let mut all_finite = true;
         for (y, &x) in output.iter_mut().zip(input) {

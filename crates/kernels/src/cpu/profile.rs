@@ -1,13 +1,25 @@
-//! Every statistic of one column in memory.
+//! Every statistic of one column, in two passes over its blocks.
+//!
+//! The first pass takes the moments, counts and gathers around wanted order statistics, counts the values that a
+//! sample says are frequent, and the others by hash bucket. What it finds fixes all thresholds: histogram edges, fences,
+//! three standard deviations. The second pass counts below them. A rank that its bracket missed costs a pass more, and
+//! so do different values that are counted one by one; no answer is ever an approximation.
 
-use crate::cpu::column::{ZscoreCounts, moments, zscore_outliers};
+use crate::brackets::{Bracketed, Brackets, Ranks};
+use crate::cpu::below::CountsBelow;
+use crate::cpu::hash::{Hashed, ValueCounts};
+use crate::cpu::partition::{Partition, Round};
+use crate::cpu::passes::{FirstPass, FirstShare};
+use crate::cpu::scan::{BlockScan, InMemory, infallible};
 use crate::cpu::sorted::Sorted;
-use crate::histogram::HistogramBins;
-use crate::quantile::{Quartiles, quartiles};
+use crate::histogram::{HistogramBins, histogram_edges};
+use crate::quantile::{PERCENTILES, Quartiles, interpolate, quartiles, rank};
+use crate::sample::Sample;
 use crate::summary::MomentSummary;
+use crate::zscore::{ZscoreCounts, ZscoreEnds, ZscoreThreshold};
 
-/// The percentiles of a profile.
-pub const PERCENTILES: [u32; 8] = [1, 5, 25, 50, 75, 90, 95, 99];
+/// Columns up to this many rows are sorted whole: two passes would not be quicker.
+const SORTED_ROWS: usize = 8_192;
 
 /// The statistics of one column, over its finite values.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,36 +40,214 @@ pub struct Profile {
     pub histogram: HistogramBins,
 }
 
-/// Profiles a column on the current rayon pool; takes 8 bytes for each finite value beside it.
-pub fn profile(values: &[f64], count_distinct: bool) -> Profile {
-    let moments = moments(values).summary();
-    let sorted = Sorted::of(values);
-    let runs = sorted.runs();
-    let percentiles = PERCENTILES.map(|p| sorted.percentile(p));
-    let quartiles = quartiles_of(&sorted);
-    let below = quartiles.lower_fence.map_or(0, |fence| sorted.count_below(fence));
-    let above = quartiles.upper_fence.map_or(0, |fence| sorted.count_above(fence));
-    let zscore = match (moments.mean, moments.std_dev) {
-        (Some(mean), Some(std_dev)) => zscore_outliers(values, mean, std_dev),
-        _ => ZscoreCounts::default(),
-    };
-    let negatives = sorted.count_below(0.0);
-    Profile {
-        percentiles,
-        quartiles,
-        mode: runs.mode(),
-        outliers: below + above,
-        zscore,
-        zeros: sorted.len() as u64 - negatives - sorted.count_above(0.0),
-        negatives,
-        distinct: count_distinct.then_some(runs.distinct),
-        histogram: sorted.histogram(),
-        moments,
+/// What is asked of a profile.
+#[derive(Clone, Copy, Debug)]
+pub struct ProfileOptions {
+    /// Whether different values are counted.
+    pub distinct: bool,
+    /// Values that may be held in memory, 8 bytes each, while different values are counted.
+    pub held_values: u64,
+}
+
+impl Default for ProfileOptions {
+    fn default() -> Self {
+        ProfileOptions { distinct: true, held_values: u64::MAX }
     }
 }
 
-/// The quartiles of a column and what follows from them; all None for no values.
-pub(crate) fn quartiles_of(sorted: &Sorted) -> Quartiles {
-    let pair = sorted.percentile(25).zip(sorted.percentile(75));
-    pair.map_or_else(Quartiles::default, |(q1, q3)| quartiles(q1, q3))
+/// Profiles a column in memory on the current rayon pool; `full` counts different values too.
+pub fn profile(values: &[f64], full: bool) -> Profile {
+    if values.len() <= SORTED_ROWS {
+        return profile_sorted(values, full);
+    }
+    let options = ProfileOptions { distinct: full, ..ProfileOptions::default() };
+    infallible(profile_column(&InMemory(values), &Sample::of(values), options))
+}
+
+/// Profiles a column from its sorted values: the plain way, which every other must equal.
+pub fn profile_sorted(values: &[f64], full: bool) -> Profile {
+    let sorted = Sorted::of(values);
+    let location = Location {
+        moments: crate::moments(values).summary(),
+        percentiles: PERCENTILES.map(|p| sorted.percentile(p)),
+    };
+    let counted = sorted.value_counts();
+    let below = |x: f64| sorted.count_below(x);
+    location.complete(below, counted.mode, full.then_some(counted.distinct))
+}
+
+/// Profiles a column block by block; the sample is of the same column.
+///
+/// # Errors
+/// Whatever stops the column from being read.
+pub fn profile_column<C: BlockScan>(
+    column: &C,
+    sample: &Sample,
+    options: ProfileOptions,
+) -> Result<Profile, C::Error> {
+    let pass = FirstPass::new(sample);
+    let first = pass.findings(column.scan(|| pass.begin(), FirstShare::add)?);
+    let moments = first.moments.summary();
+    let n = moments.count;
+    let found = all_ranks(column, sample, &first.bracketed, &ranks_of(&PERCENTILES, n), &moments)?;
+    let location = Location::of(moments, &found);
+    let mut values = first.hashed.runs();
+    let rounds = first.hashed.rounds(options);
+    let (counts, found) = second_pass(column, location.thresholds(), &first.hashed, rounds.first())?;
+    values = values.plus(found);
+    for round in rounds.iter().skip(1) {
+        values = values.plus(second_pass(column, Vec::new(), &first.hashed, Some(round))?.1);
+    }
+    let infinite = location.moments.negative_infinite;
+    // Every number that is asked for is among the thresholds.
+    let below = |x: f64| counts.below(x).map_or(0, |below| below - infinite);
+    Ok(location.complete(below, values.mode, options.distinct.then_some(values.distinct)))
+}
+
+impl Hashed {
+    /// What has to be counted value by value.
+    ///
+    /// The mode is proven where no bucket holds as many other values as it has copies. Buckets that do, or all of
+    /// them where different values are counted, are left.
+    fn rounds(&self, options: ProfileOptions) -> Vec<Round> {
+        let frequency = self.runs().mode.map_or(1, |(_, frequency)| frequency);
+        let wanted = |bucket: usize| options.distinct || self.buckets[bucket] >= frequency;
+        Round::plan(&self.buckets, options.held_values, wanted)
+    }
+}
+
+/// The second pass: how many values lie below each threshold, and the values of a round one by one.
+fn second_pass<C: BlockScan>(
+    column: &C,
+    thresholds: Vec<f64>,
+    hashed: &Hashed,
+    round: Option<&Round>,
+) -> Result<(CountsBelow, ValueCounts), C::Error> {
+    let mut counts = CountsBelow::new(thresholds);
+    let partition = round.map(|round| Partition::new(round, &hashed.counted));
+    let begin = || (counts.clone(), partition.as_ref().map(Partition::sender));
+    let shares = column.scan(begin, |(counts, sender), _, rows| {
+        counts.add(rows);
+        if let Some(sender) = sender {
+            sender.send(rows);
+        }
+    })?;
+    for (more, sender) in shares {
+        counts.merge(&more);
+        if let Some(sender) = sender {
+            sender.finish();
+        }
+    }
+    Ok((counts, partition.map_or_else(ValueCounts::default, Partition::count)))
+}
+
+/// The ranks that percentiles of n values are interpolated between.
+pub(crate) fn ranks_of(percentiles: &[u32], n: u64) -> Vec<u64> {
+    if n == 0 {
+        return Vec::new();
+    }
+    let pair = |p: &u32| {
+        let (i, hundredths) = rank(*p, n);
+        [i, if hundredths == 0 { i } else { i + 1 }]
+    };
+    percentiles.iter().flat_map(pair).collect()
+}
+
+/// Finds ranks by what was bracketed, going over the column again for those that were missed.
+pub(crate) fn all_ranks<C: BlockScan>(
+    column: &C,
+    sample: &Sample,
+    bracketed: &Bracketed,
+    ranks: &[u64],
+    moments: &MomentSummary,
+) -> Result<Ranks, C::Error> {
+    let (n, infinite) = (moments.count, moments.negative_infinite);
+    let mut found = bracketed.ranks(ranks, n, infinite);
+    while !found.is_complete() {
+        let brackets = Brackets::of_missed(&found, sample);
+        let workers = column.scan(|| brackets.begin(), |pass, _, rows| pass.add(rows))?;
+        let mut all = brackets.begin();
+        workers.into_iter().for_each(|worker| all.merge(worker));
+        let later = all.ranks(&found.missed(), n, infinite);
+        found = found.refined_by(later);
+    }
+    Ok(found)
+}
+
+/// Percentile p of n values whose order statistics are found.
+pub(crate) fn percentile(p: u32, n: u64, found: &Ranks) -> Option<f64> {
+    let (i, hundredths) = rank(p, n.max(1));
+    let a = found.value(i)?;
+    match hundredths {
+        0 => Some(a),
+        _ => Some(interpolate(a, found.value(i + 1)?, hundredths) + 0.0),
+    }
+}
+
+/// Where the values of a column lie: what fixes everything that is left to count.
+#[derive(Clone, Debug)]
+pub struct Location {
+    pub moments: MomentSummary,
+    /// In the order of [`PERCENTILES`].
+    pub percentiles: [Option<f64>; 8],
+}
+
+impl Location {
+    pub(crate) fn of(moments: MomentSummary, found: &Ranks) -> Location {
+        let n = moments.count;
+        Location { percentiles: PERCENTILES.map(|p| percentile(p, n, found)), moments }
+    }
+
+    /// Q1, Q3 and what follows from them; all None for no values.
+    pub fn quartiles(&self) -> Quartiles {
+        let pair = self.percentiles[2].zip(self.percentiles[4]);
+        pair.map_or_else(Quartiles::default, |(q1, q3)| quartiles(q1, q3))
+    }
+
+    fn edges(&self) -> Vec<f64> {
+        let ends = self.moments.min.zip(self.moments.max);
+        ends.map_or_else(Vec::new, |(min, max)| histogram_edges(min, max))
+    }
+
+    fn zscore_ends(&self) -> Option<ZscoreEnds> {
+        let pair = self.moments.mean.zip(self.moments.std_dev).filter(|(_, std_dev)| *std_dev > 0.0);
+        pair.map(|(mean, std_dev)| ZscoreThreshold::new(mean, std_dev).ends())
+    }
+
+    /// Every number below which [`complete`](Self::complete) asks for the count of values.
+    pub fn thresholds(&self) -> Vec<f64> {
+        let quartiles = self.quartiles();
+        let mut edges = self.edges();
+        // All values lie below the end of the last bin, or on it.
+        edges.pop();
+        let fences = quartiles.lower_fence.into_iter().chain(quartiles.upper_fence.map(f64::next_up));
+        let ends = self.zscore_ends();
+        let ends = ends.iter().flat_map(ZscoreEnds::thresholds);
+        edges.into_iter().chain([0.0, 0.0f64.next_up()]).chain(fences).chain(ends).collect()
+    }
+
+    /// The profile, given how many finite values lie strictly below each of the thresholds.
+    pub fn complete(
+        self,
+        below: impl Fn(f64) -> u64,
+        mode: Option<(f64, u64)>,
+        distinct: Option<u64>,
+    ) -> Profile {
+        let n = self.moments.count;
+        let quartiles = self.quartiles();
+        let above = |fence: f64| n - below(fence.next_up());
+        let negatives = below(0.0);
+        Profile {
+            outliers: quartiles.lower_fence.map_or(0, &below) + quartiles.upper_fence.map_or(0, above),
+            zscore: self.zscore_ends().map_or_else(ZscoreCounts::default, |ends| ends.counts(n, &below)),
+            zeros: below(0.0f64.next_up()) - negatives,
+            negatives,
+            histogram: HistogramBins::counted(self.edges(), n, &below),
+            quartiles,
+            mode,
+            distinct,
+            percentiles: self.percentiles,
+            moments: self.moments,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::BLOCK_ROWS;
+use crate::cpu::hash::ValueCounts;
 use crate::histogram::{HistogramBins, histogram_edges};
 use crate::key::{key_of, value_of};
 use crate::quantile::{interpolate, rank};
@@ -11,34 +12,6 @@ use crate::quantile::{interpolate, rank};
 #[derive(Clone, Debug)]
 pub struct Sorted {
     keys: Vec<u64>,
-}
-
-/// Distinct keys and the most frequent of them, the smallest of ties.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Runs {
-    pub distinct: u64,
-    mode: u64,
-    frequency: u64,
-}
-
-impl Runs {
-    /// The most frequent value and how often it occurs; None for no values.
-    pub fn mode(&self) -> Option<(f64, u64)> {
-        (self.frequency > 0).then(|| (value_of(self.mode), self.frequency))
-    }
-
-    fn add(&mut self, key: u64, frequency: u64) {
-        self.distinct += 1;
-        if frequency > self.frequency {
-            (self.mode, self.frequency) = (key, frequency);
-        }
-    }
-
-    /// These runs followed by runs of larger keys.
-    fn then(self, larger: Runs) -> Runs {
-        let most = if larger.frequency > self.frequency { larger } else { self };
-        Runs { distinct: self.distinct + larger.distinct, ..most }
-    }
 }
 
 impl Sorted {
@@ -100,16 +73,6 @@ impl Sorted {
         Some(interpolate(a, self.value(i as usize + 1), hundredths) + 0.0)
     }
 
-    /// The most frequent value, the smallest of ties, and how often it occurs.
-    pub fn mode(&self) -> Option<(f64, u64)> {
-        self.runs().mode()
-    }
-
-    /// How many different values there are.
-    pub fn distinct(&self) -> u64 {
-        self.runs().distinct
-    }
-
     /// Values strictly below x, which is not NaN.
     pub fn count_below(&self, x: f64) -> u64 {
         let key = key_of(x);
@@ -131,19 +94,20 @@ impl Sorted {
         HistogramBins::counted(edges, self.keys.len() as u64, |edge| self.count_below(edge))
     }
 
-    pub(crate) fn runs(&self) -> Runs {
+    /// How many different values there are, and the most frequent of them.
+    pub fn value_counts(&self) -> ValueCounts {
         let starts = (0..self.keys.len()).into_par_iter().step_by(BLOCK_ROWS);
-        starts.map(|start| self.runs_from(start)).reduce(Runs::default, Runs::then)
+        starts.map(|start| self.counts_from(start)).reduce(ValueCounts::default, ValueCounts::plus)
     }
 
-    /// The runs that begin within the block at `start`, to their ends in whatever block.
-    fn runs_from(&self, start: usize) -> Runs {
+    /// The values whose first copies lie within the block at `start`, with all their copies in whatever block.
+    fn counts_from(&self, start: usize) -> ValueCounts {
         let end = self.keys.len().min(start + BLOCK_ROWS);
         let mut at = match start.checked_sub(1).map(|before| self.keys[before]) {
             Some(previous) => start + self.keys[start..].partition_point(|&key| key == previous),
             None => start,
         };
-        let mut runs = Runs::default();
+        let mut counts = ValueCounts::default();
         while at < end {
             let key = self.keys[at];
             let mut stop = at + 1;
@@ -153,9 +117,9 @@ impl Sorted {
             if stop == end {
                 stop += self.keys[end..].partition_point(|&k| k == key);
             }
-            runs.add(key, (stop - at) as u64);
+            counts = counts.plus(ValueCounts::of_one(value_of(key), (stop - at) as u64));
             at = stop;
         }
-        runs
+        counts
     }
 }

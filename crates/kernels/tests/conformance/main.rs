@@ -7,3 +7,4 @@ mod normalization;
 mod order_statistics;
 mod random_inputs;
 mod reference;
+mod two_passes;

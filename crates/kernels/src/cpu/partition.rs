@@ -1,0 +1,214 @@
+//! Exact counts of every different value, by hash partitions small enough for the cache.
+//!
+//! Values are sent to parts by their hash, all equal ones to the same part, and each part is counted in a small
+//! table. How many values each part gets is known beforehand from the hash counters of the first pass, so that they
+//! go to their places at once. What does not fit into the memory that is allowed is left for another round over the
+//! column.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use crate::cpu::hash::{BUCKETS, Frequent, Tally, ValueCounts, bucket_of, hash_of};
+use crate::cpu::simd::for_each_instruction_set;
+use crate::huge_pages::zeroed;
+
+/// Values of a part, about: its table then fits into the second cache.
+const PART_VALUES: u64 = 1 << 12;
+
+/// Parts of a round, about: more would not leave room in the cache for the lines that are being filled.
+const PARTS: u64 = 1 << 12;
+
+/// Values of one part that are sent off together: one cache line.
+const LINE: usize = 8;
+
+/// Buckets up to this many are few.
+const FEW: usize = 4;
+
+/// Rows that are marked in one go.
+const ROWS: usize = 2_048;
+
+/// Hash buckets that are counted in one round, and how they are grouped into parts.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// The part of each bucket; one behind the last part for buckets that take no part in this round.
+    parts: Vec<u32>,
+    /// The buckets, where they are so few that rows are better compared with each.
+    few: Vec<u64>,
+    /// Where each part begins among all values of the round; one more than there are parts.
+    starts: Vec<usize>,
+}
+
+impl Round {
+    /// Groups buckets into rounds of at most `capacity` values each (but at least one bucket), going by how many
+    /// values each bucket holds; buckets that are not wanted are left out.
+    pub fn plan(buckets: &[u64], capacity: u64, wanted: impl Fn(usize) -> bool) -> Vec<Round> {
+        let mut rounds = Vec::new();
+        let mut from = 0;
+        while from < BUCKETS {
+            let mut values = 0;
+            let mut to = from;
+            while to < BUCKETS && (to == from || values + count(buckets, to, &wanted) <= capacity) {
+                values += count(buckets, to, &wanted);
+                to += 1;
+            }
+            if values > 0 {
+                rounds.push(Round::of(buckets, from..to, &wanted));
+            }
+            from = to;
+        }
+        rounds
+    }
+
+    fn of(buckets: &[u64], range: Range<usize>, wanted: &impl Fn(usize) -> bool) -> Round {
+        let mut parts = vec![u32::MAX; BUCKETS];
+        let mut starts = vec![0];
+        let (mut values, mut end) = (0, 0);
+        let all: u64 = range.clone().map(|bucket| count(buckets, bucket, wanted)).sum();
+        let part_values = PART_VALUES.max(all / PARTS);
+        for bucket in range {
+            let more = count(buckets, bucket, wanted);
+            if more == 0 {
+                continue;
+            }
+            if values > 0 && values + more > part_values {
+                starts.push(end);
+                values = 0;
+            }
+            parts[bucket] = (starts.len() - 1) as u32;
+            values += more;
+            end += more as usize;
+        }
+        starts.push(end);
+        let taking: Vec<u64> =
+            (0..).zip(&parts).filter(|(_, part)| **part != u32::MAX).map(|(b, _)| b).collect();
+        let behind = (starts.len() - 1) as u32;
+        parts.iter_mut().for_each(|part| *part = (*part).min(behind));
+        let few = if taking.len() <= FEW { taking } else { Vec::new() };
+        Round { parts, few, starts }
+    }
+
+    /// Values that the round holds.
+    pub fn values(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+}
+
+fn count(buckets: &[u64], bucket: usize, wanted: &impl Fn(usize) -> bool) -> u64 {
+    if wanted(bucket) { buckets[bucket] } else { 0 }
+}
+
+/// The values of a round, each at a place of its part; filled by many workers at once.
+pub struct Partition<'r> {
+    round: &'r Round,
+    /// Values that are counted already.
+    counted: &'r Frequent,
+    places: Vec<AtomicU64>,
+    /// Places taken in each part, counted from the beginning of all.
+    next: Vec<AtomicUsize>,
+}
+
+/// One worker's hand in filling a partition.
+pub struct Sender<'p, 'r> {
+    partition: &'p Partition<'r>,
+    lines: Vec<[u64; LINE]>,
+    filled: Vec<u8>,
+}
+
+impl<'r> Partition<'r> {
+    pub fn new(round: &'r Round, counted: &'r Frequent) -> Partition<'r> {
+        let next = round.starts.iter().map(|start| AtomicUsize::new(*start)).collect();
+        Partition { round, counted, places: zeroed(round.values()), next }
+    }
+
+    pub fn sender(&self) -> Sender<'_, 'r> {
+        // One more than there are parts, for what takes no part.
+        let parts = self.round.starts.len();
+        Sender { partition: self, lines: vec![[0; LINE]; parts], filled: vec![0; parts] }
+    }
+
+    /// Counts every part, once all workers have sent what they have.
+    pub fn count(self) -> ValueCounts {
+        let parts = self.round.starts.par_windows(2).with_min_len(16);
+        let counted = parts.map_init(Tally::default, |tally, part| {
+            self.places[part[0]..part[1]].iter().for_each(|place| tally.add(place.load(Ordering::Relaxed)));
+            tally.drain()
+        });
+        counted.reduce(ValueCounts::default, ValueCounts::plus)
+    }
+}
+
+impl Sender<'_, '_> {
+    /// Sends the finite values of some rows that take part in the round.
+    pub fn send(&mut self, values: &[f64]) {
+        let few = &self.partition.round.few;
+        if few.is_empty() {
+            values.iter().for_each(|x| self.send_one(*x));
+            return;
+        }
+        let (mut marks, few) = ([0; ROWS], few.clone());
+        for rows in values.chunks(ROWS) {
+            let marks = &mut marks[..rows.len()];
+            mark_buckets(rows, &few, marks);
+            // Hardly any row takes part.
+            for (rows, marks) in rows.chunks(LINE).zip(marks.chunks(LINE)) {
+                if marks.iter().fold(0, |any, mark| any | mark) != 0 {
+                    rows.iter().for_each(|x| self.send_one(*x));
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn send_one(&mut self, x: f64) {
+        let (hash, bits) = (hash_of(x), (x + 0.0).to_bits());
+        // What takes no part is written to a line that never fills: which rows do follows no pattern, so that a
+        // branch would often be mispredicted.
+        let part = self.partition.round.parts[bucket_of(hash)] as usize;
+        let keep = (part != self.filled.len() - 1)
+            & (x.abs() <= f64::MAX)
+            & !self.partition.counted.holds(bits, hash);
+        let filled = &mut self.filled[part];
+        self.lines[part][usize::from(*filled) % LINE] = bits;
+        *filled += u8::from(keep);
+        if usize::from(*filled) == LINE {
+            *filled = 0;
+            self.partition.take(part, &self.lines[part]);
+        }
+    }
+
+    /// Sends what is left.
+    pub fn finish(self) {
+        let parts = self.filled.len() - 1;
+        for (part, (line, filled)) in self.lines.iter().zip(&self.filled).enumerate().take(parts) {
+            self.partition.take(part, &line[..usize::from(*filled)]);
+        }
+    }
+}
+
+for_each_instruction_set! {
+    /// Sets a row's mark to 1 where it falls into one of the buckets.
+    fn mark_buckets(rows: &[f64], buckets: &[u64], marks: &mut [u64]) = mark_buckets_portable;
+}
+
+#[inline(always)]
+fn mark_buckets_portable(rows: &[f64], buckets: &[u64], marks: &mut [u64]) {
+    marks.fill(0);
+    for bucket in buckets {
+        for (mark, x) in marks.iter_mut().zip(rows) {
+            *mark |= u64::from(bucket_of(hash_of(*x)) as u64 == *bucket);
+        }
+    }
+}
+
+impl Partition<'_> {
+    fn take(&self, part: usize, values: &[u64]) {
+        let from = self.next[part].fetch_add(values.len(), Ordering::Relaxed);
+        // A column that changes while it is read could bring more values than were counted.
+        let end = self.round.starts[part + 1];
+        for (place, bits) in self.places[from.min(end)..end].iter().zip(values) {
+            place.store(*bits, Ordering::Relaxed);
+        }
+    }
+}

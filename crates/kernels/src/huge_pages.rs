@@ -1,0 +1,38 @@
+//! Large buffers on huge pages: touching fresh memory 4 KiB at a time costs more than most of the arithmetic.
+
+use std::sync::atomic::AtomicU64;
+
+/// Zeroed words for many threads to write to.
+pub(crate) fn zeroed(length: usize) -> Vec<AtomicU64> {
+    let words = vec![0u64; length];
+    advise(&words);
+    let mut words = std::mem::ManuallyDrop::new(words);
+    const { assert!(align_of::<AtomicU64>() == align_of::<u64>(), "words and atomic words differ here") };
+    // SAFETY: AtomicU64 has the size, alignment and bit validity of u64; the vector is given away, not freed.
+    unsafe { Vec::from_raw_parts(words.as_mut_ptr().cast::<AtomicU64>(), words.len(), words.capacity()) }
+}
+
+/// A column of zeros to write into.
+pub fn column(length: usize) -> Vec<f64> {
+    let values = vec![0.0; length];
+    advise(&values);
+    values
+}
+
+/// Asks the kernel for huge pages; what it makes of that is its own affair.
+fn advise<T>(buffer: &[T]) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        let bytes = size_of_val(buffer);
+        if bytes < 4 << 20 {
+            return;
+        }
+        let begin = (buffer.as_ptr() as usize).next_multiple_of(PAGE);
+        let end = (buffer.as_ptr() as usize + bytes) / PAGE * PAGE;
+        // SAFETY: the range lies within a live allocation, and MADV_HUGEPAGE changes no content.
+        unsafe { libc::madvise(begin as *mut libc::c_void, end - begin, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = buffer;
+}
