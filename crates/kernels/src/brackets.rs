@@ -120,6 +120,11 @@ impl Bracketed {
         self.toggles.gather(values, &mut self.gathered);
     }
 
+    /// Bytes that are held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.gathered.capacity() * size_of::<f64>()
+    }
+
     /// Adds what another worker found with the same brackets.
     pub fn merge(&mut self, other: Bracketed) {
         self.counts.merge(&other.counts);

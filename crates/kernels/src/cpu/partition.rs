@@ -6,6 +6,7 @@
 //! column.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -100,36 +101,31 @@ fn count(buckets: &[u64], bucket: usize, wanted: &impl Fn(usize) -> bool) -> u64
 }
 
 /// The values of a round, each at a place of its part; filled by many workers at once.
-pub struct Partition<'r> {
-    round: &'r Round,
+pub struct Partition {
+    round: Round,
     /// Values that are counted already.
-    counted: &'r Frequent,
+    counted: Arc<Frequent>,
     places: Vec<AtomicU64>,
     /// Places taken in each part, counted from the beginning of all.
     next: Vec<AtomicUsize>,
 }
 
 /// One worker's hand in filling a partition.
-pub struct Sender<'p, 'r> {
-    partition: &'p Partition<'r>,
+pub struct Sender {
+    partition: Arc<Partition>,
     lines: Vec<[u64; LINE]>,
     filled: Vec<u8>,
 }
 
-impl<'r> Partition<'r> {
-    pub fn new(round: &'r Round, counted: &'r Frequent) -> Partition<'r> {
+impl Partition {
+    pub(crate) fn new(round: Round, counted: Arc<Frequent>) -> Partition {
         let next = round.starts.iter().map(|start| AtomicUsize::new(*start)).collect();
-        Partition { round, counted, places: zeroed(round.values()), next }
-    }
-
-    pub fn sender(&self) -> Sender<'_, 'r> {
-        // One more than there are parts, for what takes no part.
-        let parts = self.round.starts.len();
-        Sender { partition: self, lines: vec![[0; LINE]; parts], filled: vec![0; parts] }
+        let places = zeroed(round.values());
+        Partition { round, counted, places, next }
     }
 
     /// Counts every part, once all workers have sent what they have.
-    pub fn count(self) -> ValueCounts {
+    pub(crate) fn count(&self) -> ValueCounts {
         let parts = self.round.starts.par_windows(2).with_min_len(16);
         let counted = parts.map_init(Tally::default, |tally, part| {
             self.places[part[0]..part[1]].iter().for_each(|place| tally.add(place.load(Ordering::Relaxed)));
@@ -139,18 +135,25 @@ impl<'r> Partition<'r> {
     }
 }
 
-impl Sender<'_, '_> {
+impl Sender {
+    pub fn new(partition: &Arc<Partition>) -> Sender {
+        // One more than there are parts, for what takes no part.
+        let parts = partition.round.starts.len();
+        Sender { partition: partition.clone(), lines: vec![[0; LINE]; parts], filled: vec![0; parts] }
+    }
+
     /// Sends the finite values of some rows that take part in the round.
     pub fn send(&mut self, values: &[f64]) {
-        let few = &self.partition.round.few;
+        let partition = self.partition.clone();
+        let few = &partition.round.few;
         if few.is_empty() {
             values.iter().for_each(|x| self.send_one(*x));
             return;
         }
-        let (mut marks, few) = ([0; ROWS], few.clone());
+        let mut marks = [0; ROWS];
         for rows in values.chunks(ROWS) {
             let marks = &mut marks[..rows.len()];
-            mark_buckets(rows, &few, marks);
+            mark_buckets(rows, few, marks);
             // Hardly any row takes part.
             for (rows, marks) in rows.chunks(LINE).zip(marks.chunks(LINE)) {
                 if marks.iter().fold(0, |any, mark| any | mark) != 0 {
@@ -202,7 +205,7 @@ fn mark_buckets_portable(rows: &[f64], buckets: &[u64], marks: &mut [u64]) {
     }
 }
 
-impl Partition<'_> {
+impl Partition {
     fn take(&self, part: usize, values: &[u64]) {
         let from = self.next[part].fetch_add(values.len(), Ordering::Relaxed);
         // A column that changes while it is read could bring more values than were counted.

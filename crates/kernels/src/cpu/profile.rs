@@ -8,8 +8,8 @@
 use crate::brackets::{Bracketed, Brackets, Ranks};
 use crate::cpu::below::CountsBelow;
 use crate::cpu::hash::{Hashed, ValueCounts};
-use crate::cpu::partition::{Partition, Round};
-use crate::cpu::passes::{FirstPass, FirstShare};
+use crate::cpu::partition::Round;
+use crate::cpu::passes::{FirstFindings, FirstPass, Pass, SecondPass, Share};
 use crate::cpu::scan::{BlockScan, InMemory, infallible};
 use crate::cpu::sorted::Sorted;
 use crate::histogram::{HistogramBins, histogram_edges};
@@ -85,23 +85,127 @@ pub fn profile_column<C: BlockScan>(
     sample: &Sample,
     options: ProfileOptions,
 ) -> Result<Profile, C::Error> {
-    let pass = FirstPass::new(sample);
-    let first = pass.findings(column.scan(|| pass.begin(), FirstShare::add)?);
-    let moments = first.moments.summary();
-    let n = moments.count;
-    let found = all_ranks(column, sample, &first.bracketed, &ranks_of(&PERCENTILES, n), &moments)?;
-    let location = Location::of(moments, &found);
-    let mut values = first.hashed.runs();
-    let rounds = first.hashed.rounds(options);
-    let (counts, found) = second_pass(column, location.thresholds(), &first.hashed, rounds.first())?;
-    values = values.plus(found);
-    for round in rounds.iter().skip(1) {
-        values = values.plus(second_pass(column, Vec::new(), &first.hashed, Some(round))?.1);
+    let mut profiling = Profiling::new(sample.clone(), options);
+    loop {
+        let shares = match profiling.pass() {
+            Some(pass) => column.scan(|| pass.begin(), Share::add)?,
+            None => return Ok(profiling.finish()),
+        };
+        profiling.take(shares);
     }
-    let infinite = location.moments.negative_infinite;
-    // Every number that is asked for is among the thresholds.
-    let below = |x: f64| counts.below(x).map_or(0, |below| below - infinite);
-    Ok(location.complete(below, values.mode, options.distinct.then_some(values.distinct)))
+}
+
+/// A profile in the making: which pass over the column comes next, and what the passes so far have found.
+///
+/// Whoever drives it goes over all blocks with [`pass`](Self::pass), in any order and by any number of workers, and
+/// hands over the shares with [`take`](Self::take), until there is no pass left.
+pub struct Profiling {
+    sample: Sample,
+    options: ProfileOptions,
+    next: Option<Pass>,
+    first: Option<FirstFindings>,
+    ranks: Option<Ranks>,
+    location: Option<Location>,
+    rounds: Vec<Round>,
+    counts: Option<CountsBelow>,
+    values: ValueCounts,
+}
+
+impl Profiling {
+    /// The sample is of the same column.
+    pub fn new(sample: Sample, options: ProfileOptions) -> Profiling {
+        let next = Some(Pass::First(FirstPass::new(&sample)));
+        Profiling {
+            sample,
+            options,
+            next,
+            first: None,
+            ranks: None,
+            location: None,
+            rounds: Vec::new(),
+            counts: None,
+            values: ValueCounts::default(),
+        }
+    }
+
+    /// The next pass; None once the profile can be finished.
+    pub fn pass(&self) -> Option<&Pass> {
+        self.next.as_ref()
+    }
+
+    /// Takes all shares of the pass.
+    pub fn take(&mut self, shares: Vec<Share>) {
+        match self.next.take() {
+            Some(Pass::First(pass)) => self.take_first(pass.findings(shares)),
+            Some(Pass::Missed(brackets)) => self.take_missed(&brackets, shares),
+            Some(Pass::Second(pass)) => {
+                let (counts, values) = pass.findings(shares);
+                self.values = self.values.plus(values);
+                self.counts.get_or_insert(counts);
+                self.next_round(Vec::new());
+            }
+            None => {}
+        }
+    }
+
+    fn take_first(&mut self, first: FirstFindings) {
+        let moments = first.moments.summary();
+        let wanted = ranks_of(&PERCENTILES, moments.count);
+        let ranks = first.bracketed.ranks(&wanted, moments.count, moments.negative_infinite);
+        self.values = first.hashed.runs();
+        self.first = Some(first);
+        self.take_ranks(ranks);
+    }
+
+    fn take_missed(&mut self, brackets: &Brackets, shares: Vec<Share>) {
+        let mut all = brackets.begin();
+        for share in shares {
+            if let Share::Missed(bracketed) = share {
+                all.merge(bracketed);
+            }
+        }
+        let (Some(first), Some(ranks)) = (&self.first, self.ranks.take()) else { return };
+        let moments = first.moments.summary();
+        let later = all.ranks(&ranks.missed(), moments.count, moments.negative_infinite);
+        self.take_ranks(ranks.refined_by(later));
+    }
+
+    fn take_ranks(&mut self, ranks: Ranks) {
+        let Some(first) = &self.first else { return };
+        if !ranks.is_complete() {
+            self.next = Some(Pass::Missed(Brackets::of_missed(&ranks, &self.sample)));
+            self.ranks = Some(ranks);
+            return;
+        }
+        let location = Location::of(first.moments.summary(), &ranks);
+        let thresholds = location.thresholds();
+        self.rounds = first.hashed.rounds(self.options);
+        self.location = Some(location);
+        self.next_round(thresholds);
+    }
+
+    /// The first round of counting values goes with the second pass, the others have passes of their own.
+    fn next_round(&mut self, thresholds: Vec<f64>) {
+        let round = if self.rounds.is_empty() { None } else { Some(self.rounds.remove(0)) };
+        if let Some(first) = self.first.as_ref().filter(|_| round.is_some() || !thresholds.is_empty()) {
+            self.next = Some(Pass::Second(SecondPass::new(thresholds, &first.hashed, round)));
+        }
+    }
+
+    /// The profile, once there is no pass left.
+    ///
+    /// # Panics
+    /// Where there is one.
+    pub fn finish(self) -> Profile {
+        let (Some(location), Some(counts)) = (self.location, self.counts) else {
+            panic!("a profile is finished after its last pass");
+        };
+        let infinite = location.moments.negative_infinite;
+        // Every number that is asked for is among the thresholds.
+        let below = |x: f64| counts.below(x).map_or(0, |below| below - infinite);
+        let distinct = self.options.distinct.then_some(self.values.distinct);
+        location.complete(below, self.values.mode, distinct)
+    }
 }
 
 impl Hashed {
@@ -114,31 +218,6 @@ impl Hashed {
         let wanted = |bucket: usize| options.distinct || self.buckets[bucket] >= frequency;
         Round::plan(&self.buckets, options.held_values, wanted)
     }
-}
-
-/// The second pass: how many values lie below each threshold, and the values of a round one by one.
-fn second_pass<C: BlockScan>(
-    column: &C,
-    thresholds: Vec<f64>,
-    hashed: &Hashed,
-    round: Option<&Round>,
-) -> Result<(CountsBelow, ValueCounts), C::Error> {
-    let mut counts = CountsBelow::new(thresholds);
-    let partition = round.map(|round| Partition::new(round, &hashed.counted));
-    let begin = || (counts.clone(), partition.as_ref().map(Partition::sender));
-    let shares = column.scan(begin, |(counts, sender), _, rows| {
-        counts.add(rows);
-        if let Some(sender) = sender {
-            sender.send(rows);
-        }
-    })?;
-    for (more, sender) in shares {
-        counts.merge(&more);
-        if let Some(sender) = sender {
-            sender.finish();
-        }
-    }
-    Ok((counts, partition.map_or_else(ValueCounts::default, Partition::count)))
 }
 
 /// The ranks that percentiles of n values are interpolated between.
