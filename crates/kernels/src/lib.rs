@@ -21,9 +21,11 @@ pub use brackets::{Bracketed, Brackets, Ranks};
 pub use cpu::below::CountsBelow;
 pub use cpu::column::{column_moments, moments};
 pub use cpu::hash::ValueCounts;
-pub use cpu::normalize::{Fit, Survey, apply, fit, fit_column, survey};
+pub use cpu::normalize::{Fit, Survey, apply, apply_in_place, fit, fit_column, survey};
 pub use cpu::passes::{Pass, Share};
-pub use cpu::profile::{Location, Profile, ProfileOptions, profile, profile_column, profile_sorted};
+pub use cpu::profile::{
+    Location, Profile, ProfileOptions, Profiling, profile, profile_column, profile_sorted,
+};
 pub use cpu::scan::{BlockScan, InMemory};
 pub use cpu::simd::Instructions;
 pub use cpu::sorted::Sorted;

@@ -51,6 +51,11 @@ impl Bucket {
         }
     }
 
+    /// The file that an object is, where the bucket is a folder.
+    pub(crate) fn file(&self, key: &Path) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(key.as_ref()))
+    }
+
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
     }

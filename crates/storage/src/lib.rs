@@ -8,10 +8,14 @@ mod journal;
 mod keys;
 mod normalized;
 mod records;
+mod source;
 mod table;
 
 pub use bucket::Bucket;
 pub use datasets::{Datasets, SourceOptions};
-pub use normalized::NormalizedColumnData;
+pub use normalized::FillRows;
 pub use records::BucketRecords;
+pub use source::{
+    BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, Steps, scan,
+};
 pub use table::{Column, Table};

@@ -103,6 +103,17 @@ pub fn apply(parameters: &Parameters, input: &[f64], output: &mut [f64]) {
     blocks.for_each(|(input, output)| apply_to_block(steps, input, output));
 }
 
+/// As [`apply`], the results in place of the rows; on the current thread.
+pub fn apply_in_place(parameters: &Parameters, values: &mut [f64]) {
+    let steps = parameters.steps();
+    let mut input = [0.0; CHUNK];
+    for values in values.chunks_mut(CHUNK) {
+        let input = &mut input[..values.len()];
+        input.copy_from_slice(values);
+        apply_to_block(steps, input, values);
+    }
+}
+
 for_each_instruction_set! {
     fn apply_to_block(steps: Steps, input: &[f64], output: &mut [f64]) = apply_portable;
 }

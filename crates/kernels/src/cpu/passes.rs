@@ -16,6 +16,8 @@ const ROWS: usize = 2_048;
 /// One going over all blocks of a column.
 #[derive(Clone)]
 pub enum Pass {
+    /// Nothing but moments.
+    Moments,
     First(FirstPass),
     /// For order statistics that the first pass missed.
     Missed(Brackets),
@@ -24,6 +26,7 @@ pub enum Pass {
 
 /// What one worker has of a pass.
 pub enum Share {
+    Moments(Vec<(u64, Moments)>),
     First(FirstShare),
     Missed(Bracketed),
     Second(SecondShare),
@@ -32,6 +35,7 @@ pub enum Share {
 impl Pass {
     pub fn begin(&self) -> Share {
         match self {
+            Pass::Moments => Share::Moments(Vec::new()),
             Pass::First(pass) => Share::First(pass.begin()),
             Pass::Missed(brackets) => Share::Missed(brackets.begin()),
             Pass::Second(pass) => Share::Second(pass.begin()),
@@ -43,15 +47,26 @@ impl Share {
     /// Takes block number `block`, whole.
     pub fn add(&mut self, block: u64, values: &[f64]) {
         match self {
+            Share::Moments(blocks) => blocks.push((block, Moments::of_block(values))),
             Share::First(share) => share.add(block, values),
             Share::Missed(bracketed) => bracketed.add(values),
             Share::Second(share) => share.add(values),
         }
     }
 
+    /// The moments of a column, from all shares of a pass for them.
+    pub fn moments(shares: Vec<Share>) -> Moments {
+        let blocks = shares.into_iter().flat_map(|share| match share {
+            Share::Moments(blocks) => blocks,
+            _ => Vec::new(),
+        });
+        merge_blocks(blocks.collect())
+    }
+
     /// Bytes that the share holds, about.
     pub fn bytes(&self) -> usize {
         match self {
+            Share::Moments(blocks) => blocks.len() * size_of::<(u64, Moments)>(),
             Share::First(share) => share.blocks.len() * size_of::<(u64, Moments)>() + share.bracketed.bytes(),
             Share::Missed(bracketed) => bracketed.bytes(),
             Share::Second(_) => 0,

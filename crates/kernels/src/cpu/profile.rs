@@ -144,7 +144,7 @@ impl Profiling {
                 self.counts.get_or_insert(counts);
                 self.next_round(Vec::new());
             }
-            None => {}
+            Some(Pass::Moments) | None => {}
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! The CPU is the only device in this build; a GPU takes its place behind the same port.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -10,11 +12,12 @@ use caudal_core::ports::{Normalizer, StageInput};
 use caudal_core::request::Normalization;
 use caudal_core::results::{Columns, GpuProcessing, NormalizedColumn, ScalerParameters};
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_kernels::{Fit, Method};
-use caudal_storage::{Column, Datasets, NormalizedColumnData, Table};
+use caudal_kernels::{Fit, Method, apply, apply_in_place, fit_column, survey};
+use caudal_storage::{Datasets, Source, SourceColumn, Steps};
+use rayon::prelude::*;
 
 /// Values shown of each column in the result.
-const SHOWN: usize = 10;
+const SHOWN: u64 = 10;
 
 /// Normalises on this host's processor.
 pub struct CpuNormalizer {
@@ -31,51 +34,79 @@ impl CpuNormalizer {
 impl Normalizer for CpuNormalizer {
     #[expect(clippy::disallowed_methods, reason = "a stage measures its own processing time")]
     async fn normalize(&self, input: &StageInput, plan: &Plan) -> Result<GpuProcessing> {
-        let table = self.datasets.table(input).await?;
+        let source = self.datasets.source(input).await?;
         let begun = Instant::now();
         let (stage, method) = (input.clone(), method_of(plan.normalization));
-        let work = tokio::task::spawn_blocking(move || normalize_columns(&table, method, &stage)).await;
-        let (columns, data) =
-            work.map_err(|e| Error::new(ErrorKind::Internal, "the normalisation stopped").cause(e))??;
-        self.datasets.put_normalized(input, plan.output_format, data).await?;
+        let work = move || fit_columns(source, method, &stage);
+        let stopped = |e| Error::new(ErrorKind::Internal, "the normalisation stopped").cause(e);
+        let fitted = Arc::new(tokio::task::spawn_blocking(work).await.map_err(stopped)??);
+        let (rows, names) = (fitted.source.rows(), fitted.names());
+        let filled = fitted.clone();
+        let fill = Arc::new(move |column, rows, out: &mut [f64]| filled.fill(column, rows, out));
+        self.datasets.put_normalized(input, plan.output_format, &names, rows, fill).await?;
         Ok(GpuProcessing {
             device: plan.device.clone(),
             gpu_used: false,
             fallback_reason: plan.fallback_reason.clone(),
             processing_time: begun.elapsed().as_secs_f64(),
             normalization: plan.normalization,
-            columns,
+            columns: fitted.results()?,
         })
     }
 }
 
-type Normalized = (Columns<NormalizedColumn>, Vec<NormalizedColumnData>);
+/// A source whose columns have been fitted.
+struct Fitted {
+    source: Arc<Source>,
+    fits: Vec<Fit>,
+}
 
-fn normalize_columns(table: &Table, method: Method, input: &StageInput) -> Result<Normalized> {
-    let total = (table.rows * table.columns.len()) as u64;
-    let mut results = Columns::with_capacity(table.columns.len());
-    let mut data = Vec::with_capacity(table.columns.len());
-    for (i, column) in table.columns.iter().enumerate() {
-        input.cancel.check()?;
-        input.progress.report("normalizing", (i * table.rows) as u64, total);
-        let (result, values) = normalize_column(column, method);
-        results.insert(column.name.clone(), result);
-        data.push(NormalizedColumnData { name: column.name.clone(), values });
+/// Surveys and fits every column, the columns and their blocks side by side.
+fn fit_columns(source: Arc<Source>, method: Method, input: &StageInput) -> Result<Fitted> {
+    let steps = Steps::new(input, "normalizing", source.rows() * source.columns() as u64);
+    let fit = |column| {
+        let control = steps.control();
+        let scanned = SourceColumn { source: &source, column, control: &control };
+        let surveyed = survey(&scanned)?;
+        scanned.keep_sample(&surveyed.sample);
+        fit_column(method, &scanned, &surveyed)
+    };
+    let fits: Result<Vec<Fit>> = (0..source.columns()).into_par_iter().map(fit).collect();
+    Ok(Fitted { fits: fits?, source })
+}
+
+impl Fitted {
+    fn names(&self) -> Vec<String> {
+        self.source.names().map(str::to_owned).collect()
     }
-    input.progress.report("normalizing", total, total);
-    Ok((results, data))
+
+    /// Some normalised rows of a column.
+    fn fill(&self, column: usize, rows: Range<u64>, out: &mut [f64]) -> Result<()> {
+        let parameters = &self.fits[column].parameters;
+        match self.source.slice(column, rows.clone()) {
+            Some(values) => apply(parameters, values, out),
+            None => {
+                self.source.reader(column, rows)?.fill(out)?;
+                apply_in_place(parameters, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn results(&self) -> Result<Columns<NormalizedColumn>> {
+        let shown = self.source.rows().min(SHOWN);
+        let result = |(column, fit): (usize, &Fit)| {
+            let mut first = vec![0.0; shown as usize];
+            self.fill(column, 0..shown, &mut first)?;
+            let first = first.into_iter().map(|x| x.is_finite().then_some(x)).collect();
+            Ok((self.source.name(column).to_owned(), describe(fit, first)))
+        };
+        self.fits.iter().enumerate().map(result).collect()
+    }
 }
 
-fn normalize_column(column: &Column, method: Method) -> (NormalizedColumn, Vec<f64>) {
-    let fit = caudal_kernels::fit(method, &column.values);
-    let mut values = vec![0.0; column.values.len()];
-    caudal_kernels::apply(&fit.parameters, &column.values, &mut values);
-    let first = values.iter().take(SHOWN).map(|x| x.is_finite().then_some(*x)).collect();
-    (describe(fit, first), values)
-}
-
-fn describe(fit: Fit, normalized_data: Vec<Option<f64>>) -> NormalizedColumn {
-    let summary = fit.summary;
+fn describe(fit: &Fit, normalized_data: Vec<Option<f64>>) -> NormalizedColumn {
+    let summary = &fit.summary;
     NormalizedColumn {
         count: summary.count,
         missing: summary.missing,

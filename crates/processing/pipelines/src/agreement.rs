@@ -6,7 +6,7 @@ use caudal_core::ErrorKind;
 use caudal_core::request::StatisticsLevel;
 use caudal_core::results::{ColumnStatistics, Columns};
 use caudal_kernels::BLOCK_ROWS;
-use caudal_storage::{Column, Table};
+use caudal_storage::{Column, Source, Table};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -14,23 +14,26 @@ use crate::calibration::nobody;
 use crate::dataframe::Engine;
 use crate::rdd;
 
-fn table(columns: impl IntoIterator<Item = Vec<f64>>) -> Arc<Table> {
+/// Bytes; little enough that different values are counted in rounds.
+const MEMORY: u64 = 1 << 20;
+
+fn table(columns: impl IntoIterator<Item = Vec<f64>>) -> Arc<Source> {
     let columns: Vec<Column> = columns
         .into_iter()
         .enumerate()
         .map(|(i, values)| Column { name: format!("column {i}"), values, ..Column::default() })
         .collect();
-    Arc::new(Table { rows: columns[0].values.len(), columns, ..Table::default() })
+    Arc::new(Source::from(Table { rows: columns[0].values.len(), columns, ..Table::default() }))
 }
 
-fn by_rdd(table: &Arc<Table>) -> Columns<ColumnStatistics> {
-    rdd::profile(table, Some(table), StatisticsLevel::Full, &nobody()).unwrap()
+fn by_rdd(table: &Arc<Source>) -> Columns<ColumnStatistics> {
+    rdd::profile(table, Some(table), StatisticsLevel::Full, MEMORY, &nobody()).unwrap()
 }
 
-fn by_dataframe(table: &Arc<Table>, partitions: usize) -> Columns<ColumnStatistics> {
+fn by_dataframe(table: &Arc<Source>, partitions: usize) -> Columns<ColumnStatistics> {
     let engine = Engine::with_partitions(partitions).unwrap();
     let input = nobody();
-    let profile = engine.profile(table.clone(), Some(table.clone()), StatisticsLevel::Full, &input);
+    let profile = engine.profile(table.clone(), Some(table.clone()), StatisticsLevel::Full, MEMORY, &input);
     Runtime::new().unwrap().block_on(profile).unwrap()
 }
 
@@ -96,7 +99,7 @@ fn a_cancelled_job_stops_within_a_query() {
     let engine = Engine::with_partitions(2).unwrap();
     let input = nobody();
     input.cancel.cancel();
-    let profile = engine.profile(table([long(10)]), None, StatisticsLevel::Full, &input);
+    let profile = engine.profile(table([long(10)]), None, StatisticsLevel::Full, MEMORY, &input);
     let error = Runtime::new().unwrap().block_on(profile).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Cancelled);
 }

@@ -8,7 +8,7 @@ use caudal_core::job::{JobId, JobRecord, LOCAL_OWNER};
 use caudal_core::ports::{CancelToken, ProgressSink, StageInput};
 use caudal_core::request::{JobRequest, StatisticsLevel};
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_storage::{Column, Table};
+use caudal_storage::{Column, Source, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::dataframe::Engine;
@@ -90,11 +90,11 @@ fn processor() -> Option<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement of this host reads its clock")]
-async fn time_rdd(table: &Arc<Table>) -> Result<f64> {
+async fn time_rdd(table: &Arc<Source>) -> Result<f64> {
     let mut quickest = f64::INFINITY;
     for _ in 0..REPETITIONS {
         let (table, begun) = (table.clone(), Instant::now());
-        let work = move || rdd::profile(&table, None, StatisticsLevel::Full, &nobody());
+        let work = move || rdd::profile(&table, None, StatisticsLevel::Full, u64::MAX, &nobody());
         let stopped = |e| Error::new(ErrorKind::Internal, "the calibration stopped").cause(e);
         tokio::task::spawn_blocking(work).await.map_err(stopped)??;
         quickest = quickest.min(begun.elapsed().as_secs_f64());
@@ -103,18 +103,18 @@ async fn time_rdd(table: &Arc<Table>) -> Result<f64> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement of this host reads its clock")]
-async fn time_dataframe(engine: &Engine, table: &Arc<Table>) -> Result<f64> {
+async fn time_dataframe(engine: &Engine, table: &Arc<Source>) -> Result<f64> {
     let mut quickest = f64::INFINITY;
     for _ in 0..REPETITIONS {
         let begun = Instant::now();
-        engine.profile(table.clone(), None, StatisticsLevel::Full, &nobody()).await?;
+        engine.profile(table.clone(), None, StatisticsLevel::Full, u64::MAX, &nobody()).await?;
         quickest = quickest.min(begun.elapsed().as_secs_f64());
     }
     Ok(quickest)
 }
 
 /// A column of numbers with three digits, some thousand of them different: what measured data looks like.
-fn made_up(rows: usize) -> Table {
+fn made_up(rows: usize) -> Source {
     let mut state = 0_u64;
     let values = (0..rows).map(|_| {
         // SplitMix64 (Steele, Lea and Flood, 2014); the sum of four digits' worth gives a bell.
@@ -126,7 +126,7 @@ fn made_up(rows: usize) -> Table {
         sum as f64 / 1000.0
     });
     let column = Column { name: "value".into(), values: values.collect(), ..Column::default() };
-    Table { rows, columns: vec![column], ..Table::default() }
+    Source::from(Table { rows, columns: vec![column], ..Table::default() })
 }
 
 /// The input of a run that no job asked for.

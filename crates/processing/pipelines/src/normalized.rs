@@ -6,26 +6,29 @@ use caudal_core::ports::StageInput;
 use caudal_core::results::NormalizedStatistics;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_kernels::MomentSummary;
-use caudal_storage::{Datasets, Table};
+use caudal_storage::{Datasets, Source};
 
-/// Reads the stored normalised columns of a job, and checks that they are those of its source.
+/// Opens the stored normalised columns of a job, and checks that they are those of its source.
 ///
 /// # Errors
 /// `StorageUnavailable` where they are gone, damaged, or of another shape than the source.
-pub(crate) async fn read_back(datasets: &Datasets, input: &StageInput, source: &Table) -> Result<Arc<Table>> {
-    let stored = datasets.normalized(input.job_id()).await?;
-    let names = |table: &Table| table.columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
-    if stored.rows != source.rows || names(&stored) != names(source) {
+pub(crate) async fn read_back(
+    datasets: &Datasets,
+    input: &StageInput,
+    source: &Source,
+) -> Result<Arc<Source>> {
+    let stored = datasets.normalized_source(input.job_id()).await?;
+    if stored.rows() != source.rows() || !stored.names().eq(source.names()) {
         let detail = format!(
             "the stored normalised data has {} rows of {} columns, and the source has {} of {}",
-            stored.rows,
-            stored.columns.len(),
-            source.rows,
-            source.columns.len()
+            stored.rows(),
+            stored.columns(),
+            source.rows(),
+            source.columns()
         );
         return Err(Error::new(ErrorKind::StorageUnavailable, detail));
     }
-    Ok(Arc::new(stored))
+    Ok(stored)
 }
 
 pub(crate) fn normalized_statistics(moments: MomentSummary) -> NormalizedStatistics {

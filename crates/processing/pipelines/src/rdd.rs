@@ -1,4 +1,4 @@
-//! The `rdd` pipeline: each column in partitions of 65,536 rows on every core, states merged by number.
+//! The `rdd` pipeline: columns and their partitions of 65,536 rows on every core, states merged by number.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,10 +9,12 @@ use caudal_core::ports::{Pipeline, StageInput};
 use caudal_core::request::StatisticsLevel;
 use caudal_core::results::{ColumnStatistics, Columns, PipelineResult};
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_storage::{Datasets, Table};
+use caudal_kernels::{column_moments, profile_column};
+use caudal_storage::{Datasets, Source, SourceColumn, Steps};
+use rayon::prelude::*;
 
 use crate::normalized::{normalized_statistics, read_back};
-use crate::statistics::column_statistics;
+use crate::statistics::{column_statistics, profile_options};
 
 /// Our own kernels over rayon.
 pub struct Rdd {
@@ -33,11 +35,12 @@ impl Pipeline for Rdd {
 
     #[expect(clippy::disallowed_methods, reason = "a stage measures its own processing time")]
     async fn run(&self, input: &StageInput, plan: &Plan) -> Result<PipelineResult> {
-        let source = self.datasets.table(input).await?;
+        let source = self.datasets.source(input).await?;
         let begun = Instant::now();
         let normalized = read_back(&self.datasets, input, &source).await?;
         let (input, statistics) = (input.clone(), plan.statistics);
-        let work = move || profile(&source, Some(&normalized), statistics, &input);
+        let memory = self.datasets.memory_limit();
+        let work = move || profile(&source, Some(&normalized), statistics, memory, &input);
         let columns = tokio::task::spawn_blocking(work)
             .await
             .map_err(|e| Error::new(ErrorKind::Internal, "the rdd pipeline stopped").cause(e))??;
@@ -45,24 +48,34 @@ impl Pipeline for Rdd {
     }
 }
 
-/// Profiles every column; `normalized` has the same columns, in the same order.
+/// Profiles every column; `normalized` has the same columns, in the same order. `memory` is in bytes.
 pub(crate) fn profile(
-    source: &Table,
-    normalized: Option<&Arc<Table>>,
+    source: &Source,
+    normalized: Option<&Arc<Source>>,
     statistics: StatisticsLevel,
+    memory: u64,
     input: &StageInput,
 ) -> Result<Columns<ColumnStatistics>> {
-    let rows = source.rows as u64;
-    let total = rows * source.columns.len() as u64;
-    let mut columns = Columns::with_capacity(source.columns.len());
-    for (i, column) in source.columns.iter().enumerate() {
-        input.cancel.check()?;
-        input.progress.report("rdd", rows * i as u64, total);
-        let profile = caudal_kernels::profile(&column.values, statistics == StatisticsLevel::Full);
-        let written = normalized
-            .map(|table| normalized_statistics(caudal_kernels::moments(&table.columns[i].values).summary()));
-        columns.insert(column.name.clone(), column_statistics(profile, column.inexact_integers, written));
-    }
-    input.progress.report("rdd", total, total);
-    Ok(columns)
+    // Two passes over the source, and one over what was written.
+    let passes = 2 + u64::from(normalized.is_some());
+    let steps = Steps::new(input, "rdd", passes * source.rows() * source.columns() as u64);
+    let options = profile_options(statistics, memory);
+    // A worker that waits for others within a column takes up another column meanwhile.
+    let columns: Result<Vec<ColumnStatistics>> = (0..source.columns())
+        .into_par_iter()
+        .map(|column| {
+            let control = steps.control();
+            let scanned = SourceColumn { source, column, control: &control };
+            let profile = profile_column(&scanned, &scanned.sample()?, options)?;
+            let written = normalized.map(|source| {
+                let control = steps.control();
+                column_moments(&SourceColumn { source, column, control: &control })
+            });
+            let written = written.transpose()?.map(|moments| normalized_statistics(moments.summary()));
+            let inexact = source.inexact_integers(column).unwrap_or(0);
+            Ok(column_statistics(profile, inexact, written))
+        })
+        .collect();
+    steps.finish();
+    Ok(source.names().map(str::to_owned).zip(columns?).collect())
 }

@@ -1,9 +1,10 @@
 //! A column's profile in the words of the contract: one place for both pipelines.
 
+use caudal_core::request::StatisticsLevel;
 use caudal_core::results::{
     ColumnStatistics, Fences, Histogram, Mode, NormalizedStatistics, Percentiles, Quartiles,
 };
-use caudal_kernels::Profile;
+use caudal_kernels::{Profile, ProfileOptions};
 
 /// The statistics of one column.
 pub(crate) fn column_statistics(
@@ -54,5 +55,18 @@ pub(crate) fn column_statistics(
         quality_score: (moments.rows > 0).then(|| good as f64 / moments.rows as f64),
         normalized,
         method: "exact".into(),
+    }
+}
+
+/// Bytes of one value that is held while different values are counted.
+const HELD_BYTES: u64 = 8;
+
+/// What a job asks of a profile, within a share of the memory that it may take: a quarter of it for the values that
+/// are held, whichever columns are worked on at the same time.
+pub(crate) fn profile_options(statistics: StatisticsLevel, memory: u64) -> ProfileOptions {
+    let columns = rayon::current_num_threads() as u64;
+    ProfileOptions {
+        distinct: statistics == StatisticsLevel::Full,
+        held_values: (memory / 4 / HELD_BYTES / columns).max(1 << 16),
     }
 }

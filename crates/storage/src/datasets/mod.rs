@@ -22,9 +22,11 @@ use tokio::sync::OnceCell;
 
 pub(crate) use self::arrow_arrays::convert;
 pub(crate) use self::cells::{Number, number};
+pub(crate) use self::parquet::metadata as parquet_metadata;
 use self::source_path::Form;
 use crate::bucket::Bucket;
 use crate::keys;
+use crate::source::{ScanControl, Source};
 use crate::table::Table;
 
 /// What reading sources is bound by.
@@ -44,44 +46,65 @@ pub struct Datasets {
     opened: Arc<Mutex<HashMap<JobId, Opened>>>,
 }
 
-/// A table that is read when it is first wanted.
-type Opened = Arc<OnceCell<Arc<Table>>>;
+/// What is kept of a job: its source, opened when it is first wanted, and the same as a table.
+#[derive(Clone, Default)]
+struct Opened {
+    source: Arc<OnceCell<Arc<Source>>>,
+    table: Arc<OnceCell<Arc<Table>>>,
+}
 
 impl Datasets {
     pub fn new(bucket: Bucket, options: SourceOptions) -> Self {
         Datasets { bucket, options: Arc::new(options), opened: Arc::default() }
     }
 
-    /// The job's source, read once and shared until the job is released.
+    /// The job's source, opened once and shared until the job is released.
     ///
     /// # Errors
     /// `SourceUnavailable`, `InvalidData` with every fault, `InsufficientMemory`, `Cancelled`.
-    pub async fn table(&self, input: &StageInput) -> Result<Arc<Table>> {
-        let cell = {
-            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-            opened.entry(input.job_id()).or_default().clone()
-        };
-        cell.get_or_try_init(|| self.read(input)).await.cloned()
+    pub async fn source(&self, input: &StageInput) -> Result<Arc<Source>> {
+        self.opened(input).source.get_or_try_init(|| self.open_source(input)).await.cloned()
     }
 
-    async fn read(&self, input: &StageInput) -> Result<Arc<Table>> {
+    /// The job's source in memory, read once and shared until the job is released.
+    ///
+    /// # Errors
+    /// Those of [`source`](Self::source), and `InsufficientMemory` where it does not fit.
+    pub async fn table(&self, input: &StageInput) -> Result<Arc<Table>> {
+        let read = async || {
+            let (source, limit) = (self.source(input).await?, self.options.memory_limit);
+            let control = ScanControl::new(input, "reading");
+            let table = in_background(move || source.table(limit, &control)).await?;
+            Ok(Arc::new(table))
+        };
+        self.opened(input).table.get_or_try_init(read).await.cloned()
+    }
+
+    /// Bytes that one job may take.
+    pub fn memory_limit(&self) -> u64 {
+        self.options.memory_limit
+    }
+
+    fn opened(&self, input: &StageInput) -> Opened {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.entry(input.job_id()).or_default().clone()
+    }
+
+    async fn open_source(&self, input: &StageInput) -> Result<Arc<Source>> {
         let (input, options) = (input.clone(), self.options.clone());
         let inline = match input.record.inline {
             true => Some(self.inline(input.job_id()).await?),
             false => None,
         };
-        let read = tokio::task::spawn_blocking(move || match inline {
-            Some(content) => crate::inline::decode(&content),
-            None => read_source(&input, &options),
-        });
-        let table = read.await.map_err(|e| {
-            // A decoder that panics has met bytes that it was not made for.
-            Error::new(ErrorKind::InvalidData, "the source cannot be decoded: it is damaged").cause(e)
-        })??;
-        if table.rows == 0 {
-            return Err(no_rows());
+        let open = move || match inline {
+            Some(content) => crate::inline::decode(&content).map(Source::from),
+            None => open_source(&input, &options),
+        };
+        let source = in_background(open).await?;
+        match source.rows() {
+            0 => Err(no_rows()),
+            _ => Ok(Arc::new(source)),
         }
-        Ok(Arc::new(table))
     }
 
     async fn inline(&self, job: JobId) -> Result<bytes::Bytes> {
@@ -94,7 +117,7 @@ impl Datasets {
 #[async_trait]
 impl Sources for Datasets {
     async fn open(&self, input: &StageInput) -> Result<SourceDescription> {
-        Ok(self.table(input).await?.describe())
+        Ok(self.source(input).await?.describe())
     }
 
     fn release(&self, job: JobId) {
@@ -102,7 +125,15 @@ impl Sources for Datasets {
     }
 }
 
-fn read_source(input: &StageInput, options: &SourceOptions) -> Result<Table> {
+/// Opening keeps a thread busy, and not the one that answers requests.
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| {
+        // A decoder that panics has met bytes that it was not made for.
+        Error::new(ErrorKind::InvalidData, "the source cannot be decoded: it is damaged").cause(e)
+    })?
+}
+
+fn open_source(input: &StageInput, options: &SourceOptions) -> Result<Source> {
     let missing = || Error::new(ErrorKind::Internal, "the job has neither data nor a source");
     let source = input.record.request.source.as_ref().ok_or_else(missing)?;
     let (mut file, path) = source_path::open(&source.uri, &options.allowed_roots)?;
@@ -110,14 +141,15 @@ fn read_source(input: &StageInput, options: &SourceOptions) -> Result<Table> {
     let form = source_path::form_of(&mut file, &path, source.format)?;
     let reading =
         Reading { input, columns: source.columns.as_deref(), size, memory_limit: options.memory_limit };
-    match form {
+    let gathered = match form {
         Form::Csv => csv::read(file, &reading),
         Form::Json => json::read_document(file, &reading),
         Form::Ndjson => json::read_lines(file, &reading),
         Form::ArrowFile => arrow_ipc::read_file(file, &reading),
         Form::ArrowStream => arrow_ipc::read_stream(file, &reading),
-        Form::Parquet => parquet::read(file, &reading),
-    }
+        Form::Parquet => return parquet::open(file, &reading),
+    };
+    gathered.map(Source::from)
 }
 
 /// One reading of a source: what is wanted of it, and what it may take.

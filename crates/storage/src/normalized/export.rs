@@ -54,7 +54,7 @@ impl Datasets {
             let table = super::read_document(&content)?;
             let columns: Vec<Slice<'_>> =
                 table.columns.iter().map(|c| (c.name.as_str(), c.values.as_slice())).collect();
-            let mut writer = Writer::begin(format, columns.iter().map(|(name, _)| *name))?;
+            let mut writer = Writer::begin(format, &columns)?;
             let mut out = writer.rows(&columns)?;
             out.extend(writer.end()?);
             Ok(out)
@@ -111,19 +111,19 @@ impl Datasets {
                 if state.next > manifest.parts.len() {
                     return Ok(None);
                 }
-                let mut writer = match state.writer.take() {
-                    Some(writer) => writer,
-                    None => Writer::begin(format, names())?,
-                };
                 let out = match manifest.parts.get(state.next) {
                     Some(part) => {
                         let values = datasets.part(job, &manifest, part).await?;
                         let columns: Vec<Slice<'_>> = names().zip(values.iter().map(Vec::as_slice)).collect();
+                        let mut writer = match state.writer.take() {
+                            Some(writer) => writer,
+                            None => Writer::begin(format, &columns)?,
+                        };
                         let out = writer.rows(&columns)?;
                         state.writer = Some(writer);
                         out
                     }
-                    None => writer.end()?,
+                    None => state.writer.take().map_or_else(|| Ok(Vec::new()), Writer::end)?,
                 };
                 state.next += 1;
                 Ok(Some((Bytes::from(out), state)))
@@ -188,8 +188,9 @@ enum Writer {
 }
 
 impl Writer {
-    fn begin<'a>(format: ExportFormat, names: impl Iterator<Item = &'a str>) -> Result<Writer> {
-        let schema = encode::schema(names);
+    /// By the first rows that are going to be written.
+    fn begin(format: ExportFormat, columns: &[Slice<'_>]) -> Result<Writer> {
+        let schema = encode::schema(columns.iter().map(|(name, _)| *name));
         match format {
             ExportFormat::Json => Ok(Writer::Json),
             ExportFormat::Ndjson => Ok(Writer::Ndjson),
@@ -197,18 +198,21 @@ impl Writer {
             ExportFormat::Arrow => StreamWriter::try_new(Vec::new(), &schema)
                 .map(|writer| Writer::Arrow(Box::new(writer)))
                 .map_err(|e| encode::unwritable(&e)),
-            ExportFormat::Parquet => {
-                ArrowWriter::try_new(Vec::new(), schema, Some(encode::parquet_properties()))
-                    .map(|writer| Writer::Parquet(Box::new(writer)))
-                    .map_err(|e| encode::unwritable(&e))
-            }
+            ExportFormat::Parquet => ArrowWriter::try_new(
+                Vec::new(),
+                schema,
+                Some(encode::parquet_properties(columns.iter().copied())),
+            )
+            .map(|writer| Writer::Parquet(Box::new(writer)))
+            .map_err(|e| encode::unwritable(&e)),
         }
     }
 
     fn rows(&mut self, columns: &[Slice<'_>]) -> Result<Vec<u8>> {
         let batch = || {
             let schema = encode::schema(columns.iter().map(|(name, _)| *name));
-            encode::batch(&schema, columns).map_err(|e| encode::unwritable(&e))
+            let values = columns.iter().map(|(_, values)| values.to_vec()).collect();
+            encode::batch(&schema, values).map_err(|e| encode::unwritable(&e))
         };
         match self {
             Writer::Json => Ok(text::json_document(columns)),

@@ -1,13 +1,15 @@
 //! The normalised data of a job: written once, read back by whoever proves it, handed out in any form.
 //!
 //! Up to 1,000,000 values asked for as JSON are one document, `data.json`. Everything else is parts of
-//! [`PART_ROWS`] rows and a manifest: parts are written under the attempt, copied into place, and count
+//! some rows and a manifest: parts are written under the attempt, copied into place, and count
 //! from the moment on at which the manifest, put if absent, names them.
 
 mod encode;
 mod export;
+mod read_back;
 mod text;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,20 +27,19 @@ use self::encode::Slice;
 use crate::bucket::failed;
 use crate::datasets::Datasets;
 use crate::keys;
+use crate::source::BLOCK_ROWS;
 use crate::table::{Column, Table};
 
-/// Rows of one part.
-pub(crate) const PART_ROWS: usize = 1 << 20;
+/// Rows of one part, and cells, at most.
+const PART_ROWS: u64 = 1 << 20;
+const PART_CELLS: u64 = 1 << 21;
 
 /// The stage whose attempts write here.
 const STAGE: &str = "normalizing";
 
-/// One normalised column: NaN for missing, infinities as they were.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NormalizedColumnData {
-    pub name: String,
-    pub values: Vec<f64>,
-}
+/// Writes some normalised rows of a column, by its number, into a slice of as many: NaN for missing, infinities as
+/// they were. The same rows are the same bits whenever they are asked for.
+pub type FillRows = dyn Fn(usize, Range<u64>, &mut [f64]) -> Result<()> + Send + Sync;
 
 /// `normalized_data/{job_id}/manifest.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,38 +66,40 @@ struct Document {
 }
 
 impl Datasets {
-    /// Publishes the normalised columns; doing it again leaves the same objects.
+    /// Publishes the normalised columns, `rows` rows of each name, as `fill` gives them; doing it again leaves the
+    /// same objects. As many parts as there are cores are in memory at a time.
     ///
     /// # Errors
-    /// `StorageUnavailable` when the bucket takes nothing; `Cancelled`.
+    /// `StorageUnavailable` when the bucket takes nothing; `Cancelled`; those of `fill`.
     pub async fn put_normalized(
         &self,
         input: &StageInput,
         format: OutputFormat,
-        columns: Vec<NormalizedColumnData>,
+        names: &[String],
+        rows: u64,
+        fill: Arc<FillRows>,
     ) -> Result<()> {
-        let columns = Arc::new(columns);
-        let cells: u64 = columns.iter().map(|c| c.values.len() as u64).sum();
-        if format == OutputFormat::Json && cells <= MAX_INLINE_ELEMENTS {
-            let content = encoded(move || Ok(text::json_document(&rows(&columns, 0, usize::MAX)))).await?;
+        let names: Arc<[String]> = names.into();
+        if format == OutputFormat::Json && rows.saturating_mul(names.len() as u64) <= MAX_INLINE_ELEMENTS {
+            let content = encoded(move || {
+                let columns = filled(&*fill, names.len(), 0..rows)?;
+                Ok(text::json_document(&slices(&names, &columns)))
+            });
             // Somebody who was here before has written the same bytes.
-            return self.bucket.create(&keys::normalized_json(input.job_id()), content).await.map(drop);
+            let key = keys::normalized_json(input.job_id());
+            return self.bucket.create(&key, content.await?).await.map(drop);
         }
-        let count = columns.first().map_or(0, |c| c.values.len());
-        let numbers = 0..count.div_ceil(PART_ROWS);
+        let part_rows = part_rows(names.len());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let parts: Vec<Part> = stream::iter(numbers)
-            .map(|number| self.put_part(input, format, columns.clone(), number))
+        let parts: Vec<Part> = stream::iter(0..rows.div_ceil(part_rows))
+            .map(|number| {
+                let part = number * part_rows..rows.min((number + 1) * part_rows);
+                self.put_part(input, format, names.clone(), fill.clone(), number as usize, part)
+            })
             .buffered(threads)
             .try_collect()
             .await?;
-        let manifest = Manifest {
-            format,
-            rows: count as u64,
-            columns: columns.iter().map(|c| c.name.clone()).collect(),
-            attempt: input.attempt,
-            parts,
-        };
+        let manifest = Manifest { format, rows, columns: names.to_vec(), attempt: input.attempt, parts };
         self.publish(input, &manifest).await
     }
 
@@ -104,16 +107,21 @@ impl Datasets {
         &self,
         input: &StageInput,
         format: OutputFormat,
-        columns: Arc<Vec<NormalizedColumnData>>,
+        names: Arc<[String]>,
+        fill: Arc<FillRows>,
         number: usize,
+        rows: Range<u64>,
     ) -> Result<Part> {
         input.cancel.check()?;
-        let from = number * PART_ROWS;
-        let rows_here = columns.first().map_or(0, |c| c.values.len().saturating_sub(from).min(PART_ROWS));
-        let content = encoded(move || encode::part(format, &rows(&columns, from, PART_ROWS))).await?;
+        let count = rows.end - rows.start;
+        let content = encoded(move || {
+            let columns = filled(&*fill, names.len(), rows)?;
+            encode::part(format, &names, columns)
+        })
+        .await?;
         let place = keys::normalized_part(input.job_id(), number, keys::part_extension(format));
         let name = place.filename().unwrap_or_default().to_owned();
-        let part = Part { name: name.clone(), rows: rows_here as u64, bytes: content.len() as u64 };
+        let part = Part { name: name.clone(), rows: count, bytes: content.len() as u64 };
         let attempt = keys::attempt(input.job_id(), STAGE, input.attempt).join(name);
         self.bucket.put(&attempt, content).await?;
         self.bucket.store().copy(&attempt, &place).await.map_err(|e| failed("copy", &place, e))?;
@@ -129,34 +137,6 @@ impl Datasets {
             self.bucket.delete(&attempt.clone().join(part.name.as_str())).await?;
         }
         Ok(())
-    }
-
-    /// Reads the stored normalised data back, in source order.
-    ///
-    /// # Errors
-    /// `NotFound` where there is none, `StorageUnavailable` where it is damaged.
-    pub async fn normalized(&self, job: JobId) -> Result<Table> {
-        match self.stored(job).await? {
-            Stored::Document(content) => encoded(move || read_document(&content)).await,
-            Stored::Parts(manifest) => {
-                let names = manifest.columns.iter();
-                let mut columns: Vec<Column> = names
-                    .map(|name| Column {
-                        name: name.clone(),
-                        data_type: "Float64".into(),
-                        ..Column::default()
-                    })
-                    .collect();
-                let mut bytes_read = 0;
-                for part in &manifest.parts {
-                    bytes_read += part.bytes;
-                    for (column, values) in columns.iter_mut().zip(self.part(job, &manifest, part).await?) {
-                        column.values.extend(values);
-                    }
-                }
-                Ok(Table { rows: manifest.rows as usize, columns, bytes_read, ..Table::default() })
-            }
-        }
     }
 
     async fn stored(&self, job: JobId) -> Result<Stored> {
@@ -199,11 +179,23 @@ fn read_document(content: &[u8]) -> Result<Table> {
     Ok(table)
 }
 
-/// Up to `count` rows of every column, from row `from` on.
-fn rows(columns: &[NormalizedColumnData], from: usize, count: usize) -> Vec<Slice<'_>> {
-    let slice =
-        |c: &NormalizedColumnData| from.min(c.values.len())..c.values.len().min(from.saturating_add(count));
-    columns.iter().map(|c| (c.name.as_str(), &c.values[slice(c)])).collect()
+/// Rows of one part: enough to be read quickly, few enough that some parts fit into memory side by side.
+fn part_rows(columns: usize) -> u64 {
+    let rows = (PART_CELLS / columns.max(1) as u64).clamp(1, PART_ROWS);
+    // Whole blocks, where there are any, spare whoever reads by blocks to begin in the middle of a page.
+    if rows > BLOCK_ROWS { rows / BLOCK_ROWS * BLOCK_ROWS } else { rows }
+}
+
+fn filled(fill: &FillRows, columns: usize, rows: Range<u64>) -> Result<Vec<Vec<f64>>> {
+    let column = |i| {
+        let mut values = vec![0.0; (rows.end - rows.start) as usize];
+        fill(i, rows.clone(), &mut values).map(|()| values)
+    };
+    (0..columns).map(column).collect()
+}
+
+fn slices<'c>(names: &'c [String], columns: &'c [Vec<f64>]) -> Vec<Slice<'c>> {
+    names.iter().zip(columns).map(|(name, values)| (name.as_str(), values.as_slice())).collect()
 }
 
 /// Encoding and decoding keep a thread busy, and not the one that answers requests.

@@ -1,8 +1,14 @@
 //! The storage from outside: records on every backend, sources of every kind, normalised data of every form.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on has failed; it makes its own identities"
+)]
 
 mod normalized;
 mod records;
+mod scanning;
 mod sources;
 mod support;
+mod timing_tmp;

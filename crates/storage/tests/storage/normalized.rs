@@ -1,9 +1,13 @@
 //! Normalised data: the same bytes however often it is written, and the same numbers in whatever form.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use caudal_core::export::{ExportFormat, NormalizedData};
+use caudal_core::ports::StageInput;
 use caudal_core::request::OutputFormat;
 use caudal_core::{ErrorKind, JobId};
-use caudal_storage::{Bucket, Datasets, NormalizedColumnData, SourceOptions};
+use caudal_storage::{Bucket, Datasets, SourceOptions};
 use futures::TryStreamExt;
 
 use crate::support::{buckets, minute, record, stage};
@@ -11,18 +15,38 @@ use crate::support::{buckets, minute, record, stage};
 const FORMATS: [OutputFormat; 4] =
     [OutputFormat::Json, OutputFormat::Parquet, OutputFormat::Arrow, OutputFormat::Csv];
 
-fn columns(rows: usize) -> Vec<NormalizedColumnData> {
+fn columns(rows: usize) -> Vec<(String, Vec<f64>)> {
     let hard = [0.1, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324, -f64::MAX, 1.0 / 3.0];
     vec![
-        NormalizedColumnData {
-            name: "plain".into(),
-            values: (0..rows).map(|i| (i as f64 - 3.0) / 7.0).collect(),
-        },
-        NormalizedColumnData {
-            name: "a \"hard\", one\n".into(),
-            values: (0..rows).map(|i| hard[i % hard.len()]).collect(),
-        },
+        ("plain".into(), (0..rows).map(|i| (i as f64 - 3.0) / 7.0).collect()),
+        ("a \"hard\", one\n".into(), (0..rows).map(|i| hard[i % hard.len()]).collect()),
     ]
+}
+
+async fn put(data: &Datasets, input: &StageInput, format: OutputFormat, columns: Vec<(String, Vec<f64>)>) {
+    let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+    let rows = columns[0].1.len() as u64;
+    let fill = move |column: usize, rows: Range<u64>, out: &mut [f64]| {
+        out.copy_from_slice(&columns[column].1[rows.start as usize..rows.end as usize]);
+        Ok(())
+    };
+    data.put_normalized(input, format, &names, rows, Arc::new(fill)).await.unwrap();
+}
+
+/// The names and values of stored normalised data.
+async fn read_back(data: &Datasets, job: JobId) -> Vec<(String, Vec<f64>)> {
+    let source = data.normalized_source(job).await.unwrap();
+    let read = move || {
+        let column = |i: usize| {
+            let mut values = vec![0.0; source.rows() as usize];
+            let filled = source.reader(i, 0..source.rows()).unwrap().fill(&mut values).unwrap();
+            assert_eq!(filled, values.len());
+            (source.name(i).to_owned(), values)
+        };
+        (0..source.columns()).map(column).collect()
+    };
+    // Stored data is read by threads that may wait.
+    tokio::task::spawn_blocking(read).await.unwrap()
 }
 
 fn bits(values: &[f64]) -> Vec<u64> {
@@ -54,12 +78,12 @@ async fn what_was_written_is_read_back_bit_by_bit_in_every_format() {
         for (number, format) in FORMATS.into_iter().enumerate() {
             let input = stage(record(number as u128, minute(0)));
             let data = Datasets::new(bucket.clone(), SourceOptions::default());
-            data.put_normalized(&input, format, columns(1000)).await.unwrap();
-            let table = data.normalized(input.job_id()).await.unwrap();
-            assert_eq!(table.rows, 1000, "{backend} {format}");
-            for (found, written) in table.columns.iter().zip(columns(1000)) {
-                assert_eq!(found.name, written.name, "{backend} {format}");
-                assert_eq!(bits(&found.values), bits(&written.values), "{backend} {format}");
+            put(&data, &input, format, columns(1000)).await;
+            let stored = read_back(&data, input.job_id()).await;
+            assert_eq!(stored.len(), 2, "{backend} {format}");
+            for (found, written) in stored.iter().zip(columns(1000)) {
+                assert_eq!(found.0, written.0, "{backend} {format}");
+                assert_eq!(bits(&found.1), bits(&written.1), "{backend} {format}");
             }
         }
     }
@@ -76,7 +100,7 @@ async fn writing_twice_leaves_the_same_bytes() {
             let mut input = stage(record(1, minute(0)));
             for n in 1..=attempt {
                 input.attempt = n;
-                data.put_normalized(&input, format, columns(500)).await.unwrap();
+                put(&data, &input, format, columns(500)).await;
             }
             written.push(exported(&data, input.job_id(), None).await);
         }
@@ -89,7 +113,7 @@ async fn every_form_is_handed_out_of_every_other() {
     for stored in FORMATS {
         let data = Datasets::new(Bucket::memory(), SourceOptions::default());
         let input = stage(record(1, minute(0)));
-        data.put_normalized(&input, stored, columns(300)).await.unwrap();
+        put(&data, &input, stored, columns(300)).await;
         for wanted in ExportFormat::ALL {
             let content = exported(&data, input.job_id(), Some(wanted)).await;
             let text = String::from_utf8_lossy(&content);
@@ -118,6 +142,23 @@ async fn every_form_is_handed_out_of_every_other() {
 async fn a_job_without_normalised_data_has_none_to_read() {
     let data = Datasets::new(Bucket::memory(), SourceOptions::default());
     let job = record(1, minute(0)).job_id;
-    assert_eq!(data.normalized(job).await.unwrap_err().kind, ErrorKind::NotFound);
+    let found = data.normalized_source(job).await.err();
+    assert_eq!(found.map(|e| e.kind), Some(ErrorKind::NotFound));
     assert_eq!(data.export(job, None).await.err().map(|e| e.kind), Some(ErrorKind::NotFound));
+}
+
+#[tokio::test]
+async fn many_parts_are_read_as_one_source() {
+    // 1,000 columns make parts of 2,097 rows.
+    let columns: Vec<_> = (0..1_000_u32)
+        .map(|c| (format!("c{c}"), (0..5_000_u32).map(|row| f64::from(row * 7 + c) / 3.0).collect()))
+        .collect();
+    for (backend, bucket, _folder) in buckets() {
+        for (number, format) in [OutputFormat::Parquet, OutputFormat::Arrow].into_iter().enumerate() {
+            let input = stage(record(number as u128, minute(0)));
+            let data = Datasets::new(bucket.clone(), SourceOptions::default());
+            put(&data, &input, format, columns.clone()).await;
+            assert!(read_back(&data, input.job_id()).await == columns, "{backend} {format}");
+        }
+    }
 }

@@ -56,8 +56,8 @@ pub fn buckets() -> Vec<(&'static str, Bucket, Option<TempDir>)> {
     ]
 }
 
-/// Reads a file as a job's source.
-pub async fn read(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> Result<Arc<Table>> {
+/// The data of a job whose source is a file, and the stage that reads it.
+fn job(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> (Datasets, StageInput) {
     let source = Source {
         uri: format!("file:{}", path.display()),
         format: Some(format),
@@ -67,7 +67,23 @@ pub async fn read(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -
     record.request.source = Some(source);
     let allowed_roots = vec![path.parent().unwrap().canonicalize().unwrap()];
     let options = SourceOptions { allowed_roots, memory_limit: 1 << 30 };
-    Datasets::new(Bucket::memory(), options).table(&stage(record)).await
+    (Datasets::new(Bucket::memory(), options), stage(record))
+}
+
+/// Opens a file as a job's source.
+pub async fn open(
+    path: &Path,
+    format: SourceFormat,
+    columns: Option<&[&str]>,
+) -> Result<Arc<caudal_storage::Source>> {
+    let (data, stage) = job(path, format, columns);
+    data.source(&stage).await
+}
+
+/// Reads a file as a job's source.
+pub async fn read(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> Result<Arc<Table>> {
+    let (data, stage) = job(path, format, columns);
+    data.table(&stage).await
 }
 
 /// Writes a file and reads it as a job's source.

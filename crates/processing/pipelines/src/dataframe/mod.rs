@@ -1,7 +1,6 @@
 //! The `dataframe` pipeline: the statistics as queries that DataFusion plans and runs.
 
-mod moments_udaf;
-mod percentiles_udaf;
+mod pass_udaf;
 mod provider;
 mod queries;
 
@@ -14,15 +13,15 @@ use caudal_core::ports::{Pipeline, StageInput};
 use caudal_core::request::StatisticsLevel;
 use caudal_core::results::{ColumnStatistics, Columns, PipelineResult};
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_kernels::BLOCK_ROWS;
-use caudal_storage::{Datasets, Table};
+use caudal_kernels::{BLOCK_ROWS, ProfileOptions, Profiling};
+use caudal_storage::{Datasets, Source, SourceColumn, Steps};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::{Builder, Runtime};
 
 use self::queries::Queries;
 use crate::normalized::{normalized_statistics, read_back};
-use crate::statistics::column_statistics;
+use crate::statistics::{column_statistics, profile_options};
 
 /// DataFusion, on threads of its own so that a long query never keeps a request waiting.
 pub struct Dataframe {
@@ -46,10 +45,11 @@ impl Pipeline for Dataframe {
 
     #[expect(clippy::disallowed_methods, reason = "a stage measures its own processing time")]
     async fn run(&self, input: &StageInput, plan: &Plan) -> Result<PipelineResult> {
-        let source = self.datasets.table(input).await?;
+        let source = self.datasets.source(input).await?;
         let begun = Instant::now();
         let normalized = read_back(&self.datasets, input, &source).await?;
-        let columns = self.engine.profile(source, Some(normalized), plan.statistics, input).await?;
+        let memory = self.datasets.memory_limit();
+        let columns = self.engine.profile(source, Some(normalized), plan.statistics, memory, input).await?;
         Ok(PipelineResult::Completed { processing_time: begun.elapsed().as_secs_f64(), columns })
     }
 }
@@ -83,23 +83,25 @@ impl Engine {
         Ok(Engine { threads: Some(threads), parallel: session(partitions), single: session(1), partitions })
     }
 
-    /// Profiles every column; `normalized` has the same columns, in the same order.
+    /// Profiles every column; `normalized` has the same columns, in the same order. `memory` is in bytes.
     pub(crate) async fn profile(
         &self,
-        source: Arc<Table>,
-        normalized: Option<Arc<Table>>,
+        source: Arc<Source>,
+        normalized: Option<Arc<Source>>,
         statistics: StatisticsLevel,
+        memory: u64,
         input: &StageInput,
     ) -> Result<Columns<ColumnStatistics>> {
-        let blocks = source.rows.div_ceil(BLOCK_ROWS);
+        let blocks = usize::try_from(source.blocks()).unwrap_or(usize::MAX);
         let (session, partitions) = match blocks {
             0 | 1 => (self.single.clone(), 1),
             _ => (self.parallel.clone(), self.partitions.min(blocks)),
         };
         let queries = Queries { session, partitions, cancel: input.cancel.clone() };
+        let options = profile_options(statistics, memory);
         let input = input.clone();
         let work = async move {
-            let columns = profile(&queries, &source, normalized.as_ref(), statistics, &input).await;
+            let columns = profile(&queries, &source, normalized.as_ref(), options, &input).await;
             columns.map_err(explained)
         };
         let threads = self.threads.as_ref().expect("the threads live as long as the engine");
@@ -117,38 +119,44 @@ impl Drop for Engine {
     }
 }
 
-/// Columns whose location and spread are found in one scan: bounds the memory for their sorted values.
-const COLUMNS_AT_ONCE: usize = 16;
+/// Columns that one scan takes: bounds the memory for what is held of each.
+const COLUMNS_AT_ONCE: usize = 8;
 
 async fn profile(
     queries: &Queries,
-    source: &Arc<Table>,
-    normalized: Option<&Arc<Table>>,
-    statistics: StatisticsLevel,
+    source: &Arc<Source>,
+    normalized: Option<&Arc<Source>>,
+    options: ProfileOptions,
     input: &StageInput,
 ) -> datafusion::error::Result<Columns<ColumnStatistics>> {
-    let (rows, count) = (source.rows as u64, source.columns.len());
-    let total = rows * count as u64;
+    let count = source.columns();
+    let passes = 2 + u64::from(normalized.is_some());
+    let steps = Steps::new(input, "dataframe", passes * source.rows() * count as u64);
     let mut columns = Columns::with_capacity(count);
     for start in (0..count).step_by(COLUMNS_AT_ONCE) {
         let group = start..count.min(start + COLUMNS_AT_ONCE);
-        let distributions = queries.distributions(source, group.clone()).await?;
+        let profilings = group.clone().map(|column| {
+            let control = steps.control();
+            let sample = SourceColumn { source, column, control: &control }.sample();
+            sample.map(|sample| Profiling::new(sample, options))
+        });
+        let profilings: Result<Vec<_>> = profilings.collect();
+        let profilings = profilings.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let profiles = queries.profiles(source, group.clone(), profilings, &steps).await?;
         let written = match normalized {
-            Some(table) => queries.moments(table, group.clone()).await?.into_iter().map(Some).collect(),
+            Some(stored) => {
+                let moments = queries.moments(stored, group.clone(), &steps).await?;
+                moments.into_iter().map(Some).collect()
+            }
             None => vec![None; group.len()],
         };
-        for ((i, distribution), written) in group.zip(distributions).zip(written) {
-            input.progress.report("dataframe", rows * i as u64, total);
-            let column = &source.columns[i];
-            let mut profile = queries.value_counts(source, i, distribution).await?;
-            if statistics == StatisticsLevel::Core {
-                profile.distinct = None;
-            }
-            let written = written.map(normalized_statistics);
-            columns.insert(column.name.clone(), column_statistics(profile, column.inexact_integers, written));
+        for ((i, profile), written) in group.zip(profiles).zip(written) {
+            let inexact = source.inexact_integers(i).unwrap_or(0);
+            let statistics = column_statistics(profile, inexact, written.map(normalized_statistics));
+            columns.insert(source.name(i).to_owned(), statistics);
         }
     }
-    input.progress.report("dataframe", total, total);
+    steps.finish();
     Ok(columns)
 }
 

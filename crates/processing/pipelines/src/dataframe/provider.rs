@@ -1,4 +1,4 @@
-//! Columns of a table as DataFusion sees them: one batch for each block of 65,536 rows, with its number.
+//! Columns of a source as DataFusion sees them: one batch for each block of 65,536 rows, with its number.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,8 +7,7 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, UInt64Array};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use caudal_core::ports::CancelToken;
-use caudal_kernels::BLOCK_ROWS;
-use caudal_storage::Table;
+use caudal_storage::{Batch, BatchReader, Source, Steps};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,41 +17,44 @@ use datafusion::physical_plan::streaming::PartitionStream;
 /// The column that holds the number of a row's block.
 pub(super) const BLOCK: &str = "block";
 
-/// How column `i` of a table is called in queries; its own name may need quoting or hold dots.
+/// How column `i` of a source is called in queries; its own name may need quoting or hold dots.
 pub(super) fn column_name(i: usize) -> String {
     format!("c{i}")
 }
 
-/// The columns of a table in a range, in as many partitions, each of neighbouring blocks.
+/// Some columns of a source, in as many partitions, each of neighbouring blocks.
 pub(super) fn provider(
-    table: &Arc<Table>,
-    columns: Range<usize>,
+    source: &Arc<Source>,
+    columns: &[usize],
     partitions: usize,
     cancel: &CancelToken,
+    steps: &Steps,
 ) -> Result<StreamingTable> {
     let block = Field::new(BLOCK, DataType::UInt64, false);
-    let values = columns.clone().map(|i| Field::new(column_name(i), DataType::Float64, true));
+    let values = columns.iter().map(|i| Field::new(column_name(*i), DataType::Float64, true));
     let schema = Arc::new(Schema::new(std::iter::once(block).chain(values).collect::<Vec<_>>()));
-    let blocks = table.rows.div_ceil(BLOCK_ROWS);
-    let partition = |p: usize| -> Arc<dyn PartitionStream> {
+    let (blocks, partitions) = (source.blocks(), partitions as u64);
+    let partition = |p: u64| -> Arc<dyn PartitionStream> {
         Arc::new(Partition {
             schema: schema.clone(),
-            table: table.clone(),
-            columns: columns.clone(),
+            source: source.clone(),
+            columns: columns.to_vec(),
             blocks: blocks * p / partitions..blocks * (p + 1) / partitions,
             cancel: cancel.clone(),
+            steps: steps.clone(),
         })
     };
     StreamingTable::try_new(schema.clone(), (0..partitions).map(partition).collect())
 }
 
-/// Neighbouring blocks of a table.
+/// Neighbouring blocks of a source.
 struct Partition {
     schema: SchemaRef,
-    table: Arc<Table>,
-    columns: Range<usize>,
-    blocks: Range<usize>,
+    source: Arc<Source>,
+    columns: Vec<usize>,
+    blocks: Range<u64>,
     cancel: CancelToken,
+    steps: Steps,
 }
 
 impl std::fmt::Debug for Partition {
@@ -67,25 +69,31 @@ impl PartitionStream for Partition {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (schema, table) = (self.schema.clone(), self.table.clone());
-        let (columns, cancel) = (self.columns.clone(), self.cancel.clone());
-        let batches = self.blocks.clone().map(move |block| {
-            cancel.check().map_err(|e| DataFusionError::External(Box::new(e)))?;
-            Ok(batch(&schema, &table, columns.clone(), block)?)
-        });
+        let (schema, cancel, steps) = (self.schema.clone(), self.cancel.clone(), self.steps.clone());
+        let external = |e| DataFusionError::External(Box::new(e));
+        let batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send> =
+            match BatchReader::new(self.source.clone(), &self.columns, self.blocks.clone()) {
+                Err(error) => Box::new(std::iter::once(Err(external(error)))),
+                Ok(mut reader) => Box::new(std::iter::from_fn(move || {
+                    if let Err(error) = cancel.check() {
+                        return Some(Err(external(error)));
+                    }
+                    let read = reader.next_batch().map_err(external).transpose()?;
+                    Some(read.and_then(|read| {
+                        let batch = batch(&schema, &read)?;
+                        steps.add((batch.num_rows() * read.columns.len()) as u64);
+                        Ok(batch)
+                    }))
+                })),
+            };
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
     }
 }
 
-fn batch(
-    schema: &SchemaRef,
-    table: &Table,
-    columns: Range<usize>,
-    block: usize,
-) -> arrow::error::Result<RecordBatch> {
-    let rows = block * BLOCK_ROWS..table.rows.min((block + 1) * BLOCK_ROWS);
-    let numbers: ArrayRef = Arc::new(UInt64Array::from_value(block as u64, rows.len()));
-    let arrays = table.columns[columns].iter().map(|column| values(&column.values[rows.clone()]));
+fn batch(schema: &SchemaRef, read: &Batch<'_>) -> arrow::error::Result<RecordBatch> {
+    let rows = read.columns.first().map_or(0, |values| values.len());
+    let numbers: ArrayRef = Arc::new(UInt64Array::from_value(read.block, rows));
+    let arrays = read.columns.iter().map(|rows| values(rows));
     RecordBatch::try_new(schema.clone(), std::iter::once(numbers).chain(arrays).collect())
 }
 

@@ -1,5 +1,5 @@
-//! The queries of the `dataframe` pipeline: location and spread of many columns in one scan, then each
-//! column's value counts and all that is counted.
+//! The queries of the `dataframe` pipeline: what DataFusion counts itself and the first pass of many columns in one
+//! scan, then the passes that are left, each in a scan for all columns that want one.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,18 +7,14 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
 use caudal_core::ports::CancelToken;
-use caudal_kernels::{
-    HistogramBins, MomentSummary, PERCENTILES, Profile, Quartiles, ZscoreCounts, ZscoreThreshold,
-    histogram_edges, quartiles,
-};
-use caudal_storage::Table;
+use caudal_kernels::{MomentSummary, Pass, Profile, Profiling, Share};
+use caudal_storage::{Source, Steps};
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
-use datafusion::functions_aggregate::expr_fn::{count, first_value, max, min, sum};
+use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::prelude::{DataFrame, Expr, ExprFunctionExt, SessionContext, col, lit};
 
-use super::moments_udaf::{self, moments_udaf};
-use super::percentiles_udaf::percentiles_udaf;
+use super::pass_udaf::{Shelf, pass_udaf};
 use super::provider::{BLOCK, column_name, provider};
 
 /// What queries run with.
@@ -28,128 +24,86 @@ pub(super) struct Queries {
     pub cancel: CancelToken,
 }
 
-/// Where a column's values lie.
-pub(super) struct Distribution {
-    moments: MomentSummary,
-    percentiles: [Option<f64>; PERCENTILES.len()],
-    quartiles: Quartiles,
-}
-
 impl Queries {
-    fn read(&self, table: &Arc<Table>, columns: Range<usize>) -> Result<DataFrame> {
-        self.session.read_table(Arc::new(provider(table, columns, self.partitions, &self.cancel)?))
+    fn read(&self, source: &Arc<Source>, columns: &[usize], steps: &Steps) -> Result<DataFrame> {
+        let provider = provider(source, columns, self.partitions, &self.cancel, steps)?;
+        self.session.read_table(Arc::new(provider))
     }
 
-    /// Counts, moments and percentiles of each column, in one scan.
-    pub async fn distributions(
+    /// The profiles of some columns, each with a profiling that has not begun.
+    pub async fn profiles(
         &self,
-        table: &Arc<Table>,
+        source: &Arc<Source>,
         columns: Range<usize>,
-    ) -> Result<Vec<Distribution>> {
-        let aggregates = columns.clone().flat_map(|i| {
-            let x = || col(column_name(i));
-            [
-                count(lit(1_i64)).alias(named("rows", i)),
-                count(x()).alias(named("present", i)),
-                counted(x().eq(lit(f64::INFINITY))).alias(named("positive_infinite", i)),
-                counted(x().eq(lit(f64::NEG_INFINITY))).alias(named("negative_infinite", i)),
-                over_finite(min(x()), x()).alias(named("min", i)),
-                over_finite(max(x()), x()).alias(named("max", i)),
-                moments_udaf().call(vec![col(BLOCK), x()]).alias(named("moments", i)),
-                percentiles_udaf().call(vec![x()]).alias(named("percentiles", i)),
-            ]
-        });
-        let found = self.read(table, columns.clone())?.aggregate(vec![], aggregates.collect())?;
-        let row = Row::of(found).await?;
-        columns.map(|i| row.distribution(i)).collect()
+        mut profilings: Vec<Profiling>,
+        steps: &Steps,
+    ) -> Result<Vec<Profile>> {
+        let all: Vec<usize> = columns.collect();
+        let mut counts = Vec::with_capacity(all.len());
+        loop {
+            let wanting: Vec<usize> = (0..all.len()).filter(|i| profilings[*i].pass().is_some()).collect();
+            if wanting.is_empty() {
+                break;
+            }
+            let columns: Vec<usize> = wanting.iter().map(|i| all[*i]).collect();
+            let shelf = Arc::new(Shelf::default());
+            let passes = wanting
+                .iter()
+                .zip(&columns)
+                .filter_map(|(i, column)| profilings[*i].pass().map(|pass| passed(pass, &shelf, *column)));
+            let first = counts.is_empty();
+            let natives = columns.iter().filter(|_| first).flat_map(|column| native(*column));
+            let aggregates: Vec<Expr> = passes.chain(natives).collect();
+            let row = Row::of(self.read(source, &columns, steps)?.aggregate(vec![], aggregates)?).await?;
+            for (i, column) in wanting.into_iter().zip(columns) {
+                profilings[i].take(row.shares(&shelf, column)?);
+                if first {
+                    counts.push(row.counts(column)?);
+                }
+            }
+        }
+        let profiles = profilings.into_iter().map(Profiling::finish).zip(counts);
+        Ok(profiles.map(|(profile, counts)| counts.into_profile(profile)).collect())
     }
 
     /// Moments alone of each column, in one scan.
-    pub async fn moments(&self, table: &Arc<Table>, columns: Range<usize>) -> Result<Vec<MomentSummary>> {
-        let aggregates = columns
-            .clone()
-            .map(|i| moments_udaf().call(vec![col(BLOCK), col(column_name(i))]).alias(named("moments", i)));
-        let found = self.read(table, columns.clone())?.aggregate(vec![], aggregates.collect())?;
-        let row = Row::of(found).await?;
-        columns.map(|i| row.moments(&named("moments", i))).collect()
-    }
-
-    /// Every count, from the column's distinct finite values and how often each occurs.
-    pub async fn value_counts(&self, table: &Arc<Table>, i: usize, column: Distribution) -> Result<Profile> {
-        let edges = column.edges();
-        let x = col(column_name(i));
-        let values = self
-            .read(table, i..i + 1)?
-            .filter(finite(x.clone()))?
-            .aggregate(vec![x.alias(VALUE)], vec![count(lit(1_i64)).alias(TIMES)])?;
-        let mut aggregates = column.counts();
-        let starts = edges.iter().enumerate().take(edges.len().saturating_sub(1));
-        aggregates.extend(
-            starts.map(|(j, edge)| occurrences(col(VALUE).gt_eq(lit(*edge))).alias(named("from_edge", j))),
-        );
-        let row = Row::of(values.aggregate(vec![], aggregates)?).await?;
-        row.profile(column, edges)
+    pub async fn moments(
+        &self,
+        source: &Arc<Source>,
+        columns: Range<usize>,
+        steps: &Steps,
+    ) -> Result<Vec<MomentSummary>> {
+        let (columns, shelf) = (columns.collect::<Vec<_>>(), Arc::new(Shelf::default()));
+        let aggregates = columns.iter().map(|i| passed(&Pass::Moments, &shelf, *i)).collect();
+        let row = Row::of(self.read(source, &columns, steps)?.aggregate(vec![], aggregates)?).await?;
+        columns.into_iter().map(|i| Ok(Share::moments(row.shares(&shelf, i)?).summary())).collect()
     }
 }
 
-/// A distinct value, and how often it occurs.
-const VALUE: &str = "value";
-const TIMES: &str = "times";
+fn passed(pass: &Pass, shelf: &Arc<Shelf>, i: usize) -> Expr {
+    pass_udaf(pass, shelf).call(vec![col(BLOCK), col(column_name(i))]).alias(named("pass", i))
+}
 
-impl Distribution {
-    fn edges(&self) -> Vec<f64> {
-        let ends = self.moments.min.zip(self.moments.max);
-        ends.map_or_else(Vec::new, |(min, max)| histogram_edges(min, max))
-    }
-
-    /// What is counted of the relation of values and times, but for the histogram.
-    fn counts(&self) -> Vec<Expr> {
-        let value = || col(VALUE);
-        let most_frequent_first = vec![col(TIMES).sort(false, false), value().sort(true, false)];
-        let below = self.quartiles.lower_fence.map(|fence| value().lt(lit(fence)));
-        let above = self.quartiles.upper_fence.map(|fence| value().gt(lit(fence)));
-        let outside = below.into_iter().chain(above).reduce(Expr::or).unwrap_or_else(|| lit(false));
-        let (outlier, borderline) = self.beyond_three_deviations();
-        vec![
-            count(lit(1_i64)).alias("distinct"),
-            first_value(value(), most_frequent_first).alias("mode"),
-            max(col(TIMES)).alias("frequency"),
-            occurrences(value().eq(lit(0.0))).alias("zeros"),
-            occurrences(value().lt(lit(0.0))).alias("negatives"),
-            occurrences(outside).alias("outliers"),
-            occurrences(outlier).alias("zscore_outliers"),
-            occurrences(borderline).alias("zscore_borderline"),
-        ]
-    }
-
-    /// Whether a value is a z-score outlier, and whether another rounding might decide otherwise.
-    fn beyond_three_deviations(&self) -> (Expr, Expr) {
-        let (Some(mean), Some(std_dev)) = (self.moments.mean, self.moments.std_dev) else {
-            return (lit(false), lit(false));
-        };
-        if std_dev == 0.0 {
-            return (lit(false), lit(false));
-        }
-        let threshold = ZscoreThreshold::new(mean, std_dev);
-        let deviation = || (col(VALUE) * lit(threshold.before) - lit(threshold.mean)) * lit(threshold.after);
-        let within = |excess: Expr| excess.between(lit(-threshold.band), lit(threshold.band));
-        let (above, below) = (deviation() - lit(threshold.limit), lit(-threshold.limit) - deviation());
-        let outlier = deviation().gt(lit(threshold.limit)).or(deviation().lt(lit(-threshold.limit)));
-        (outlier, within(above).or(within(below)))
-    }
+/// What DataFusion answers exactly itself.
+fn native(i: usize) -> [Expr; 6] {
+    let x = || col(column_name(i));
+    [
+        count(lit(1_i64)).alias(named("rows", i)),
+        count(x()).alias(named("present", i)),
+        counted(x().eq(lit(f64::INFINITY))).alias(named("positive_infinite", i)),
+        counted(x().eq(lit(f64::NEG_INFINITY))).alias(named("negative_infinite", i)),
+        over_finite(min(x()), x()).alias(named("min", i)),
+        over_finite(max(x()), x()).alias(named("max", i)),
+    ]
 }
 
 fn named(statistic: &str, number: usize) -> String {
     format!("{statistic}_{number}")
 }
 
-fn finite(x: Expr) -> Expr {
-    x.between(lit(f64::MIN), lit(f64::MAX))
-}
-
 /// An aggregate over the rows where x is finite.
 fn over_finite(aggregate: Expr, x: Expr) -> Expr {
-    filtered(aggregate, finite(x))
+    filtered(aggregate, x.between(lit(f64::MIN), lit(f64::MAX)))
 }
 
 /// Rows where a condition holds.
@@ -157,13 +111,35 @@ fn counted(condition: Expr) -> Expr {
     filtered(count(lit(1_i64)), condition)
 }
 
-/// Source rows whose value meets a condition, in the relation of values and times; null for none.
-fn occurrences(condition: Expr) -> Expr {
-    filtered(sum(col(TIMES)), condition)
-}
-
 fn filtered(aggregate: Expr, condition: Expr) -> Expr {
     aggregate.filter(condition).build().expect("an aggregate takes a filter")
+}
+
+/// What DataFusion counted of a column.
+struct Counts {
+    rows: u64,
+    present: u64,
+    positive_infinite: u64,
+    negative_infinite: u64,
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+impl Counts {
+    /// The profile with these in place of what our kernels counted, so that a comparison of the pipelines compares them.
+    fn into_profile(self, profile: Profile) -> Profile {
+        let moments = MomentSummary {
+            rows: self.rows,
+            missing: self.rows - self.present,
+            positive_infinite: self.positive_infinite,
+            negative_infinite: self.negative_infinite,
+            count: self.present - self.positive_infinite - self.negative_infinite,
+            min: self.min,
+            max: self.max,
+            ..profile.moments
+        };
+        Profile { moments, ..profile }
+    }
 }
 
 /// The one row that an aggregate without groups gives.
@@ -180,7 +156,10 @@ impl Row {
         self.0.column_by_name(name).ok_or_else(|| exec_datafusion_err!("there is no {name} in the answer"))
     }
 
-    /// A count; a sum over nothing is 0.
+    fn shares(&self, shelf: &Shelf, i: usize) -> Result<Vec<Share>> {
+        Ok(shelf.take(self.array(&named("pass", i))?))
+    }
+
     fn count(&self, name: &str) -> Result<u64> {
         let array = self.array(name)?.as_primitive::<Int64Type>();
         Ok(array.iter().next().flatten().map_or(0, i64::cast_unsigned))
@@ -190,54 +169,15 @@ impl Row {
         Ok(self.array(name)?.as_primitive::<Float64Type>().iter().next().flatten())
     }
 
-    fn moments(&self, name: &str) -> Result<MomentSummary> {
-        Ok(moments_udaf::read(self.array(name)?.as_binary::<i32>().value(0))?.summary())
-    }
-
-    fn distribution(&self, i: usize) -> Result<Distribution> {
+    fn counts(&self, i: usize) -> Result<Counts> {
         let count = |statistic| self.count(&named(statistic, i));
-        let (rows, present) = (count("rows")?, count("present")?);
-        let (positive, negative) = (count("positive_infinite")?, count("negative_infinite")?);
-        let moments = MomentSummary {
-            rows,
-            missing: rows - present,
-            positive_infinite: positive,
-            negative_infinite: negative,
-            count: present - positive - negative,
+        Ok(Counts {
+            rows: count("rows")?,
+            present: count("present")?,
+            positive_infinite: count("positive_infinite")?,
+            negative_infinite: count("negative_infinite")?,
             min: self.number(&named("min", i))?,
             max: self.number(&named("max", i))?,
-            ..self.moments(&named("moments", i))?
-        };
-        let list = self.array(&named("percentiles", i))?.as_list::<i32>().value(0);
-        let list = list.as_primitive::<Float64Type>();
-        let percentiles = std::array::from_fn(|k| list.is_valid(k).then(|| list.value(k)));
-        let percentile = |p| PERCENTILES.iter().zip(percentiles).find(|(q, _)| **q == p).and_then(|(_, x)| x);
-        let pair = percentile(25).zip(percentile(75));
-        let quartiles = pair.map_or_else(Quartiles::default, |(q1, q3)| quartiles(q1, q3));
-        Ok(Distribution { moments, percentiles, quartiles })
-    }
-
-    fn profile(&self, column: Distribution, edges: Vec<f64>) -> Result<Profile> {
-        let bins = edges.len().saturating_sub(1);
-        let mut from_edge =
-            (0..bins).map(|j| self.count(&named("from_edge", j))).collect::<Result<Vec<_>>>()?;
-        from_edge.push(0);
-        let counts = from_edge.windows(2).map(|pair| pair[0] - pair[1]).collect();
-        let frequency = self.count("frequency")?;
-        Ok(Profile {
-            mode: self.number("mode")?.map(|value| (value, frequency)),
-            outliers: self.count("outliers")?,
-            zscore: ZscoreCounts {
-                outliers: self.count("zscore_outliers")?,
-                borderline: self.count("zscore_borderline")?,
-            },
-            zeros: self.count("zeros")?,
-            negatives: self.count("negatives")?,
-            distinct: Some(self.count("distinct")?),
-            histogram: HistogramBins { edges, counts: if bins == 0 { Vec::new() } else { counts } },
-            moments: column.moments,
-            percentiles: column.percentiles,
-            quartiles: column.quartiles,
         })
     }
 }
