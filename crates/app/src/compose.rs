@@ -23,11 +23,11 @@ pub struct App {
 }
 
 impl App {
-    /// Puts the parts together as the settings say, and takes up unfinished jobs.
+    /// Puts the parts together as the settings say; `takes_over` where unfinished jobs that nobody works on are taken up.
     ///
     /// # Errors
     /// `StorageUnavailable` when the bucket cannot be opened, `InvalidRequest` for a wrong setting.
-    pub async fn start(settings: &Settings) -> Result<App> {
+    pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
         let bucket = Bucket::open_folder(&settings.storage.folder)?;
         let options = SourceOptions {
             allowed_roots: settings.sources.allowed_roots.clone(),
@@ -51,6 +51,8 @@ impl App {
             mailbox_size: settings.orchestration.mailbox_size,
             running_jobs: settings.running_jobs(),
             admitted_jobs: settings.orchestration.admitted_jobs,
+            lease: settings.orchestration.lease(),
+            takes_over,
             cores: cores(),
             prices: settings.prices.clone(),
         };

@@ -40,7 +40,7 @@ impl Server {
             max_wait: settings.server.max_wait(),
             error_pages: caudal_gateway::ERROR_PAGES.into(),
         };
-        Ok(Server { listener, app: App::start(settings).await?, options })
+        Ok(Server { listener, app: App::start(settings, true).await?, options })
     }
 
     /// Where it listens; the port is the one that was taken.

@@ -60,6 +60,7 @@ pub struct OrchestrationSettings {
     pub mailbox_size: usize,
     running_jobs: usize,
     pub admitted_jobs: usize,
+    lease_seconds: f64,
 }
 
 /// What the command line says; `None` leaves a setting as it was.
@@ -111,6 +112,9 @@ impl Settings {
                 "server.default_wait_seconds and server.max_wait_seconds are 0 or more seconds",
             ));
         }
+        if !(0.1..=3600.0).contains(&self.orchestration.lease_seconds) {
+            return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
+        }
         if self.orchestration.mailbox_size == 0 || self.orchestration.admitted_jobs == 0 {
             return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
         }
@@ -136,6 +140,12 @@ impl Settings {
     /// Jobs whose stages run at the same time.
     pub fn running_jobs(&self) -> usize {
         or_cores(self.orchestration.running_jobs)
+    }
+}
+
+impl OrchestrationSettings {
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs_f64(self.lease_seconds)
     }
 }
 

@@ -21,6 +21,14 @@ pub struct JournalEntry {
     pub transitions: Vec<Transition>,
 }
 
+/// Who works on a job, and until when it may be taken for alive: `jobs/{id}/lease/{n:08}.json`, stored by put-if-absent
+/// and renewed under the next number while the work goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    pub writer: uuid::Uuid,
+    pub until: DateTime<Utc>,
+}
+
 /// The job enters a state; why, when it failed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Transition {

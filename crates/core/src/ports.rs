@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobPage, JobRecord, JobStatus, PipelineKind, Plan, SourceDescription};
-use crate::journal::JournalEntry;
+use crate::journal::{JournalEntry, Lease};
 use crate::request::{InlineTable, JobRequest};
 use crate::results::{Analysis, FinalResponse, GpuProcessing, PipelineResult, SparkProcessing, StoredPaths};
 use crate::state::JobState;
@@ -38,6 +38,10 @@ pub trait JobRecords: Send + Sync {
     async fn append(&self, job: JobId, number: u32, entry: &JournalEntry) -> Result<Appended>;
     /// All entries, by number.
     async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>>;
+    /// The newest lease and its number.
+    async fn lease(&self, job: JobId) -> Result<Option<(u32, Lease)>>;
+    /// Writes lease `number` if nobody has; whether this very lease is there then.
+    async fn put_lease(&self, job: JobId, number: u32, lease: &Lease) -> Result<bool>;
     async fn record(&self, job: JobId) -> Result<JobRecord>;
     async fn put_normalization(&self, job: JobId, result: &GpuProcessing) -> Result<()>;
     async fn put_pipelines(&self, job: JobId, result: &SparkProcessing) -> Result<()>;

@@ -7,6 +7,7 @@
 
 pub mod analysis;
 pub mod job_manager;
+mod leases;
 mod orchestrator;
 pub mod response;
 pub mod running;

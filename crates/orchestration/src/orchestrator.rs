@@ -1,6 +1,7 @@
 //! The handle to the running actors: what the gateway and the command line call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use caudal_core::job::{JobPage, JobStatus, Progress};
@@ -11,12 +12,14 @@ use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use kameo::actor::{ActorRef, Spawn};
 use kameo::error::SendError;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::analysis::cost::PriceList;
 use crate::job_manager::{Cancel, JobManagerActor};
+use crate::leases;
 use crate::running::RunningJobs;
 use crate::supervisor::Supervisor;
-use crate::validation::{Resume, Submit, ValidationActor};
+use crate::validation::{Submit, ValidationActor};
 
 /// Everything outside that the actors call.
 #[derive(Clone)]
@@ -40,6 +43,10 @@ pub struct OrchestratorOptions {
     pub running_jobs: usize,
     /// Jobs that are queued or running.
     pub admitted_jobs: usize,
+    /// How long a job may go without its lease being renewed before another instance takes it over.
+    pub lease: Duration,
+    /// Whether this instance takes over what others have left.
+    pub takes_over: bool,
     /// Processor cores of this host, for the cost estimate.
     pub cores: usize,
     pub prices: PriceList,
@@ -80,24 +87,25 @@ pub struct Orchestrator {
     validation: ActorRef<ValidationActor>,
     job_manager: ActorRef<JobManagerActor>,
     supervisor: ActorRef<Supervisor>,
+    keeper: AbortHandle,
 }
 
 impl Orchestrator {
-    /// Starts the actors and takes up the unfinished jobs of the bucket.
+    /// Starts the actors and, where that is asked for, takes up the unfinished jobs that nobody works on.
     ///
     /// # Errors
     /// [`ErrorKind::StorageUnavailable`] when the bucket does not answer.
     pub async fn start(ports: Ports, options: OrchestratorOptions) -> Result<Orchestrator> {
         ports.records.ready().await?;
-        let unfinished = ports.records.active().await?;
         let desk = Arc::new(Desk { ports, options, jobs: RunningJobs::default() });
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let supervisor = Supervisor::spawn((desk.clone(), sender));
         let (validation, job_manager) = receiver.await.map_err(|_| stopped())?;
-        for job in unfinished {
-            validation.tell(Resume(job)).await.map_err(|_| stopped())?;
+        if desk.options.takes_over {
+            leases::adopt(&desk, &validation).await?;
         }
-        Ok(Orchestrator { desk, validation, job_manager, supervisor })
+        let keeper = tokio::spawn(leases::keep(desk.clone(), validation.clone())).abort_handle();
+        Ok(Orchestrator { desk, validation, job_manager, supervisor, keeper })
     }
 
     /// Validates a request, stores it and journals `queued`.
@@ -174,9 +182,11 @@ impl Orchestrator {
 
     /// Stops the actors; jobs that run are left in the journal for the next start.
     pub async fn shutdown(self) {
+        self.keeper.abort();
         // An actor that has stopped already cannot be told to.
         let _ = self.supervisor.stop_gracefully().await;
         self.supervisor.wait_for_shutdown().await;
+        leases::release(&self.desk).await;
     }
 }
 

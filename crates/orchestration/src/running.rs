@@ -218,6 +218,10 @@ impl RunningJobs {
         self.map().get(&job).cloned()
     }
 
+    pub fn all(&self) -> Vec<Arc<RunningJob>> {
+        self.map().values().cloned().collect()
+    }
+
     pub fn remove(&self, job: JobId) {
         self.map().remove(&job);
     }

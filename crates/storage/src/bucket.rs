@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use caudal_core::{Error, ErrorKind, Result};
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -119,6 +120,16 @@ impl Bucket {
         let mut names: Vec<String> = names.map(str::to_owned).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Takes everything below a folder away.
+    pub(crate) async fn delete_below(&self, folder: &Path) -> Result<()> {
+        let found: Vec<_> =
+            self.store.list(Some(folder)).try_collect().await.map_err(|e| failed("list", folder, e))?;
+        for object in found {
+            self.delete(&object.location).await?;
+        }
+        Ok(())
     }
 
     /// What a host has measured of itself, as it was stored.

@@ -62,6 +62,18 @@ pub fn journal_entry(job: JobId, number: u32) -> Path {
     Path::from(format!("jobs/{job}/journal/{number:08}.json"))
 }
 
+pub fn lease_folder(job: JobId) -> Path {
+    Path::from(format!("jobs/{job}/lease"))
+}
+
+pub fn lease(job: JobId, number: u32) -> Path {
+    lease_folder(job).join(format!("{number:08}.json"))
+}
+
+pub fn attempts_folder(job: JobId) -> Path {
+    Path::from(format!("jobs/{job}/attempts"))
+}
+
 pub fn attempt(job: JobId, stage: &str, attempt: u32) -> Path {
     Path::from(format!("jobs/{job}/attempts/{stage}/{attempt}"))
 }

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use caudal_core::job::{JobPage, JobRecord, JobStatus, Plan};
-use caudal_core::journal::{JournalEntry, JournalState};
+use caudal_core::journal::{JournalEntry, JournalState, Lease};
 use caudal_core::ports::{Appended, JobQuery, JobRecords};
 use caudal_core::request::{InlineTable, OutputFormat};
 use caudal_core::results::{Analysis, FinalResponse, GpuProcessing, SparkProcessing, StoredPaths};
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, json};
 use crate::{index, inline, journal, keys};
 
 /// `jobs/{id}/job.json`: a finished job and all that its journal said.
@@ -50,6 +50,32 @@ impl JobRecords for BucketRecords {
 
     async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>> {
         journal::read(&self.bucket, job).await
+    }
+
+    async fn lease(&self, job: JobId) -> Result<Option<(u32, Lease)>> {
+        let names = self.bucket.list_names(&keys::lease_folder(job)).await?;
+        let number = |name: &String| name.strip_suffix(".json").and_then(|n| n.parse().ok());
+        let Some(newest) = names.iter().filter_map(number).max() else { return Ok(None) };
+        // One that is gone again belonged to a job that has just ended.
+        let lease = self.bucket.get_json(&keys::lease(job, newest)).await?;
+        Ok(lease.map(|lease| (newest, lease)))
+    }
+
+    async fn put_lease(&self, job: JobId, number: u32, lease: &Lease) -> Result<bool> {
+        let key = keys::lease(job, number);
+        let created = self.bucket.create(&key, json(lease)?).await;
+        // Whatever the store says but success may be about one's own write.
+        let mine = match created {
+            Ok(true) => true,
+            answer => match self.bucket.get_json::<Lease>(&key).await? {
+                Some(found) => found == *lease,
+                None => answer?,
+            },
+        };
+        if mine && number > 0 {
+            self.bucket.delete(&keys::lease(job, number - 1)).await?;
+        }
+        Ok(mine)
     }
 
     async fn record(&self, job: JobId) -> Result<JobRecord> {
@@ -93,6 +119,9 @@ impl JobRecords for BucketRecords {
         let journal = journal::read(&self.bucket, job).await?;
         let finished = FinishedJob { status: status.clone(), journal };
         self.bucket.put_json(&keys::finished_job(job), &finished).await?;
+        // What no attempt published, and who worked on it, is of no use any more.
+        self.bucket.delete_below(&keys::attempts_folder(job)).await?;
+        self.bucket.delete_below(&keys::lease_folder(job)).await?;
         self.bucket.delete(&keys::active(job)).await
     }
 
@@ -102,6 +131,7 @@ impl JobRecords for BucketRecords {
         }
         self.bucket.delete(&keys::request(job)).await?;
         self.bucket.delete(&keys::inline_data(job)).await?;
+        self.bucket.delete_below(&keys::lease_folder(job)).await?;
         self.bucket.delete(&keys::active(job)).await
     }
 

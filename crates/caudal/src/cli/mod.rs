@@ -7,6 +7,7 @@ mod progress;
 mod report;
 mod serve;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use caudal_core::Result;
@@ -62,5 +63,10 @@ pub fn run() -> ExitCode {
 fn start_log(default: &str) {
     let asked = EnvFilter::try_from_env("CAUDAL_LOG");
     let filter = asked.unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .with_target(false)
+        .init();
 }

@@ -86,7 +86,7 @@ pub async fn run(arguments: ProcessArguments) -> Result<()> {
         allowed_roots: arguments.files.iter().map(|file| folder_of(file)).collect(),
         ..Overrides::default()
     };
-    let app = App::start(&Settings::load(&overrides)?).await?;
+    let app = App::start(&Settings::load(&overrides)?, false).await?;
     for file in &arguments.files {
         let response = process(&app, file, &arguments).await?;
         print(&response, arguments.format, file)?;

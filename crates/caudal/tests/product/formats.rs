@@ -124,7 +124,7 @@ fn the_normalised_data_is_stored_in_the_form_that_was_asked_for() {
         ("parquet", "part-00000.parquet"),
         ("arrow", "part-00000.arrow"),
     ] {
-        let response = place.response(&input, &["--output-format", format]);
+        let response = place.response(&input, &["--output-format", format, "--pipeline", "rdd"]);
         let folder = place.bucket().join("normalized_data").join(response["job_id"].as_str().expect("an id"));
         assert!(folder.join(name).is_file(), "{} has no {name}", folder.display());
         assert_eq!(folder.join("manifest.json").is_file(), format != "json");

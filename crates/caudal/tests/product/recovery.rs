@@ -94,6 +94,34 @@ fn a_job_is_taken_up_from_whatever_state_its_journal_ends_in() {
 }
 
 #[test]
+fn a_second_process_on_the_same_folder_leaves_running_jobs_alone() {
+    let place = Place::new();
+    let first = place.server();
+    let jobs: Vec<_> = (0..3).map(|_| submit_async(&first, &long_request())).collect();
+    let second = place.server();
+    let input = place.file("in.csv", "x\n1\n2\n");
+    place.response(&input, &[]);
+    for job in &jobs {
+        let status = second.wait_for(job);
+        assert_eq!((&status["status"], &status["attempts"]), (&json!("completed"), &json!(1)), "{status}");
+    }
+    assert!(!place.bucket().join("jobs").join(&jobs[0]).join("lease").join("00000000.json").exists());
+}
+
+#[test]
+fn a_server_that_runs_already_takes_over_what_another_one_left() {
+    let place = Place::new();
+    let heir = place.server();
+    let killed = place.server();
+    let jobs: Vec<_> = (0..3).map(|_| submit_async(&killed, &long_request())).collect();
+    killed.kill();
+    for job in &jobs {
+        let status = heir.wait_for(job);
+        assert_eq!(status["status"], "completed", "{status}");
+    }
+}
+
+#[test]
 fn a_stage_that_runs_twice_leaves_the_same_bytes() {
     let place = Place::new();
     let input = place.file("in.csv", "x,y\n1,2\n3,\n5,8\n");

@@ -59,6 +59,8 @@ impl Place {
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_caudal"));
     command.env_remove("CAUDAL_LOG").stdin(Stdio::null());
+    // What one process leaves is taken over by the next without a long wait.
+    command.env("CAUDAL__ORCHESTRATION__LEASE_SECONDS", "1");
     command
 }
 

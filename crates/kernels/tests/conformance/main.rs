@@ -1,6 +1,7 @@
 //! The kernels against exact rational arithmetic and the plain definitions, on named and random columns.
 
 mod accuracy;
+mod billion;
 mod cases;
 mod determinism;
 mod normalization;

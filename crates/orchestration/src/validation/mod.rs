@@ -3,7 +3,7 @@
 //! | message | from | changes | answers |
 //! |---|---|---|---|
 //! | [`Submit`] | gateway, command line | stores the request, journals `queued`, hands the job on | a [`JobHandle`], or what is wrong |
-//! | [`Resume`] | start of the process | takes an unfinished job up from its journal | nothing |
+//! | [`Resume`] | whoever has its lease | takes an unfinished job up from its journal | nothing |
 
 pub mod body;
 mod data;
@@ -21,6 +21,7 @@ use kameo::message::{Context, Message};
 use kameo::reply::DelegatedReply;
 
 use crate::job_manager::{JobManagerActor, Run};
+use crate::leases;
 use crate::orchestrator::{Desk, JobHandle, Submission, SubmissionBody, stopped};
 use crate::running::{Holder, RunningJob};
 
@@ -131,6 +132,8 @@ async fn take_in(
 }
 
 async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Result<()> {
+    // The lease comes first: whoever finds the marker of a job without one takes it for abandoned.
+    leases::begin(&desk.ports, job, desk.options.lease).await?;
     desk.ports.records.create(&job.record, inline.as_ref()).await?;
     job.enter(&desk.ports, JobState::Queued, None).await
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use caudal_core::job::*;
-use caudal_core::journal::{JournalEntry, JournalState, Transition};
+use caudal_core::journal::{JournalEntry, JournalState, Lease, Transition};
 use caudal_core::ports::*;
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::*;
@@ -49,6 +49,8 @@ pub fn options() -> OrchestratorOptions {
         mailbox_size: 16,
         running_jobs: 2,
         admitted_jobs: 8,
+        lease: Duration::from_secs(10),
+        takes_over: true,
         cores: 2,
         prices: PriceList::default(),
     }
@@ -151,6 +153,14 @@ impl JobRecords for Bucket {
 
     async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>> {
         Ok(self.0.lock().unwrap().journals.get(&job).cloned().unwrap_or_default())
+    }
+
+    async fn lease(&self, _: JobId) -> Result<Option<(u32, Lease)>> {
+        Ok(None)
+    }
+
+    async fn put_lease(&self, _: JobId, _: u32, _: &Lease) -> Result<bool> {
+        Ok(true)
     }
 
     async fn record(&self, job: JobId) -> Result<JobRecord> {

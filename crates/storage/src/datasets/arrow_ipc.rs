@@ -1,7 +1,7 @@
 //! Reads Arrow IPC, the file form and the stream form.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
@@ -42,11 +42,26 @@ pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Table> {
 ///
 /// # Errors
 /// As [`read_file`].
-pub fn read_stream(file: File, reading: &Reading<'_>) -> Result<Table> {
+pub fn read_stream(mut file: File, reading: &Reading<'_>) -> Result<Table> {
+    check_first_message(&mut file, reading.size)?;
     let batches =
         StreamReader::try_new(BufReader::with_capacity(1 << 20, file), None).map_err(|e| damaged(&e))?;
     let collected = Collected::begin(&batches.schema(), reading)?;
     collected.collect(batches, reading, true)
+}
+
+/// The reader makes room for as many bytes as a message says that it has, which in what is no stream at all
+/// may be any number.
+fn check_first_message(file: &mut File, size: u64) -> Result<()> {
+    let mut start = [0; 8];
+    let read = file.read_exact(&mut start).and_then(|()| file.rewind());
+    read.map_err(|e| damaged(&e))?;
+    let [a, b, c, d, rest @ ..] = start;
+    let length = if [a, b, c, d] == [0xFF; 4] { rest } else { [a, b, c, d] };
+    match u64::from(u32::from_le_bytes(length)) {
+        length if length <= size => Ok(()),
+        length => Err(damaged(&format!("its first message says that it has {length} bytes"))),
+    }
 }
 
 struct Collected {

@@ -11,4 +11,3 @@ mod records;
 mod scanning;
 mod sources;
 mod support;
-mod timing_tmp;
