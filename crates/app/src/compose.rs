@@ -28,6 +28,7 @@ impl App {
     /// # Errors
     /// `StorageUnavailable` when the bucket cannot be opened, `InvalidRequest` for a wrong setting.
     pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
+        caudal_kernels::return_large_blocks();
         let bucket = Bucket::open_folder(&settings.storage.folder)?;
         let options = SourceOptions {
             allowed_roots: settings.sources.allowed_roots.clone(),

@@ -19,6 +19,13 @@ pub fn column(length: usize) -> Vec<f64> {
     values
 }
 
+/// An empty vector with room for `capacity` elements.
+pub fn with_room<T>(capacity: usize) -> Vec<T> {
+    let mut elements = Vec::with_capacity(capacity);
+    advise(elements.spare_capacity_mut());
+    elements
+}
+
 /// Asks the kernel for huge pages; what it makes of that is its own affair.
 fn advise<T>(buffer: &[T]) {
     #[cfg(target_os = "linux")]

@@ -3,6 +3,7 @@
 //! Definitions that hold on every device live at the top of the crate ([`Moments`] and their merging, percentile
 //! and histogram formulas, normalisation parameters); `cpu` holds the code that touches each row.
 
+mod allocator;
 mod brackets;
 mod cpu;
 mod dd;
@@ -17,6 +18,7 @@ mod sample;
 mod summary;
 mod zscore;
 
+pub use allocator::return_large_blocks;
 pub use brackets::{Bracketed, Brackets, Ranks};
 pub use cpu::below::CountsBelow;
 pub use cpu::column::{column_moments, moments};
@@ -30,7 +32,7 @@ pub use cpu::scan::{BlockScan, InMemory};
 pub use cpu::simd::Instructions;
 pub use cpu::sorted::Sorted;
 pub use histogram::{HistogramBins, histogram_edges};
-pub use huge_pages::column as huge_column;
+pub use huge_pages::{column as huge_column, with_room as huge_room};
 pub use key::{key_of, value_of};
 pub use moments::{Moments, merge_blocks};
 pub use normalization::{Method, Parameters, Warning};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::cpu::simd::for_each_instruction_set;
+use crate::cpu::simd::{Instructions, for_each_instruction_set};
 use crate::key::value_of;
 use crate::sample::Sample;
 
@@ -165,8 +165,19 @@ impl HashCounters {
     }
 }
 
+/// Counts each row in its own counter or in that of its bucket.
+fn count_rows(values: &[f64], places: &[[u64; WAYS]; SETS], counters: &mut [u32; COUNTERS]) {
+    #[cfg(target_arch = "x86_64")]
+    if Instructions::in_use() == Instructions::Avx512 {
+        // SAFETY: the processor has the instructions.
+        return unsafe { avx512::count_rows(values, places, counters) };
+    }
+    count_rows_in_turn(values, places, counters);
+}
+
 for_each_instruction_set! {
-    fn count_rows(values: &[f64], places: &[[u64; WAYS]; SETS], counters: &mut [u32; COUNTERS]) = count_rows_portable;
+    fn count_rows_in_turn(values: &[f64], places: &[[u64; WAYS]; SETS], counters: &mut [u32; COUNTERS])
+        = count_rows_portable;
 }
 
 #[inline(always)]
@@ -179,6 +190,55 @@ fn count_rows_portable(values: &[f64], places: &[[u64; WAYS]; SETS], counters: &
         let own = WAYS * set + found.trailing_zeros() as usize % WAYS;
         // Chosen without a branch, since which of both it is follows no pattern.
         counters[std::hint::select_unpredictable(found != 0, own, WAYS * SETS + bucket)] += 1;
+    }
+}
+
+/// The same with eight hashes and four comparisons at a time.
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::{BITS, BUCKETS, COUNTERS, FACTOR, SETS, WAYS, count_rows_portable};
+
+    const LANES: usize = 8;
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub fn count_rows(values: &[f64], places: &[[u64; WAYS]; SETS], counters: &mut [u32; COUNTERS]) {
+        let (lane_rows, rest) = values.as_chunks::<LANES>();
+        for row in lane_rows {
+            let (bits, sets, buckets) = hashed(row);
+            for lane in 0..LANES {
+                let set = sets[lane] as usize % SETS;
+                // SAFETY: a set is four words.
+                let held = unsafe { _mm256_loadu_si256(places[set].as_ptr().cast()) };
+                let found = _mm256_cmpeq_epi64_mask(held, _mm256_set1_epi64x(bits[lane] as i64));
+                let own = WAYS * set + found.trailing_zeros() as usize % WAYS;
+                let bucket = WAYS * SETS + (buckets[lane] as usize).min(BUCKETS);
+                counters[std::hint::select_unpredictable(found != 0, own, bucket)] += 1;
+            }
+        }
+        count_rows_portable(rest, places, counters);
+    }
+
+    /// The bits of each row, and the set and bucket of its hash.
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2")]
+    #[inline]
+    fn hashed(row: &[f64; LANES]) -> ([u64; LANES], [u64; LANES], [u64; LANES]) {
+        let ([mut bits, mut sets], mut buckets) = ([[0; LANES]; 2], [0; LANES]);
+        // SAFETY: a row has eight numbers, and each array eight words.
+        unsafe {
+            let x = _mm512_add_pd(_mm512_loadu_pd(row.as_ptr()), _mm512_setzero_pd());
+            let word = _mm512_castpd_si512(x);
+            let folded = _mm512_xor_si512(word, _mm512_srli_epi64::<32>(word));
+            let hash = _mm512_mullo_epi64(folded, _mm512_set1_epi64(FACTOR as i64));
+            let finite = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(_mm512_abs_pd(x), _mm512_set1_pd(f64::MAX));
+            let bucket = _mm512_srli_epi64::<{ 64 - BITS }>(hash);
+            let bucket = _mm512_mask_mov_epi64(_mm512_set1_epi64(BUCKETS as i64), finite, bucket);
+            _mm512_storeu_si512(bits.as_mut_ptr().cast(), word);
+            _mm512_storeu_si512(sets.as_mut_ptr().cast(), _mm512_srli_epi64::<{ 64 - SETS.ilog2() }>(hash));
+            _mm512_storeu_si512(buckets.as_mut_ptr().cast(), bucket);
+        }
+        (bits, sets, buckets)
     }
 }
 

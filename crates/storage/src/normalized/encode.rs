@@ -11,6 +11,7 @@ use arrow::ipc::writer::FileWriter;
 use bytes::Bytes;
 use caudal_core::request::OutputFormat;
 use caudal_core::{Error, ErrorKind, Result};
+use caudal_kernels::huge_room;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
@@ -89,7 +90,7 @@ fn array(mut values: Vec<f64>) -> ArrayRef {
 fn arrow_file(names: &[String], columns: Vec<Vec<f64>>) -> Result<Vec<u8>, ArrowError> {
     let schema = schema(names.iter().map(String::as_str));
     let bytes = columns.iter().map(|c| c.len() * 8).sum::<usize>();
-    let mut writer = FileWriter::try_new(Vec::with_capacity(bytes + bytes / 16 + 4096), &schema)?;
+    let mut writer = FileWriter::try_new(huge_room(bytes + bytes / 16 + 4096), &schema)?;
     writer.write(&batch(&schema, columns)?)?;
     writer.into_inner()
 }
@@ -99,7 +100,7 @@ fn parquet_file(names: &[String], columns: Vec<Vec<f64>>) -> Result<Vec<u8>, par
     let bytes = columns.iter().map(|c| c.len() * 8).sum::<usize>();
     let properties =
         parquet_properties(names.iter().map(String::as_str).zip(columns.iter().map(Vec::as_slice)));
-    let content = Vec::with_capacity(bytes + bytes / 16 + 4096);
+    let content = huge_room(bytes + bytes / 16 + 4096);
     let mut writer = ArrowWriter::try_new(content, schema.clone(), Some(properties))?;
     writer.write(&batch(&schema, columns)?)?;
     writer.into_inner()

@@ -17,6 +17,7 @@ use caudal_core::cell::Cell;
 use caudal_core::ports::StageInput;
 use caudal_core::request::{MAX_INLINE_ELEMENTS, OutputFormat};
 use caudal_core::{Error, ErrorKind, JobId, Result};
+use caudal_kernels::huge_column;
 use futures::{StreamExt, TryStreamExt, stream};
 use indexmap::IndexMap;
 use object_store::ObjectStoreExt;
@@ -188,7 +189,7 @@ fn part_rows(columns: usize) -> u64 {
 
 fn filled(fill: &FillRows, columns: usize, rows: Range<u64>) -> Result<Vec<Vec<f64>>> {
     let column = |i| {
-        let mut values = vec![0.0; (rows.end - rows.start) as usize];
+        let mut values = huge_column((rows.end - rows.start) as usize);
         fill(i, rows.clone(), &mut values).map(|()| values)
     };
     (0..columns).map(column).collect()
