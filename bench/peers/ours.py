@@ -57,19 +57,6 @@ def memory(raw, level, threads, repeats):
     return profile, found
 
 
-def json_text(file, repeats):
-    """Best and median seconds of parsing and printing an array of doubles."""
-    runs = []
-    while len(runs) < repeats + 1:
-        output, whole = process.run([EXAMPLE, "--json", file], child_environment())
-        runs += [json.loads(line) for line in output.splitlines() if line.strip()]
-    found = {}
-    for name in ("parse", "print"):
-        walls = sorted(run[name] for run in runs)
-        found[name] = {"wall": walls[0], "wall_median": walls[len(walls) // 2]}
-    return found | {"right": runs[-1].get("right"), "peak": whole["peak"]}
-
-
 def thread_counts():
     """1, 2, 4 and so on, and every processor."""
     most = clock.processors()

@@ -6,7 +6,7 @@ const LARGE: i32 = 4 << 20;
 
 /// Free memory at the top of a heap beyond this goes back.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEPT: i32 = 8 << 20;
+const KEPT: i32 = 16 << 20;
 
 /// Makes the C library's allocator give large blocks back when they are freed; to be called once, at the start.
 ///

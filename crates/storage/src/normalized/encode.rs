@@ -12,11 +12,14 @@ use bytes::Bytes;
 use caudal_core::request::OutputFormat;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_kernels::huge_room;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Repetition, Type as PhysicalType};
+use parquet::column::writer::ColumnWriterImpl;
+use parquet::data_type::DoubleType;
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 use super::text;
 
@@ -29,7 +32,7 @@ pub fn part(format: OutputFormat, names: &[String], columns: Vec<Vec<f64>>) -> R
         OutputFormat::Json => Ok(text::ndjson(&super::slices(names, &columns))),
         OutputFormat::Csv => Ok(text::csv(&super::slices(names, &columns), true)),
         OutputFormat::Arrow => arrow_file(names, columns).map_err(|e| unwritable(&e)),
-        OutputFormat::Parquet => parquet_file(names, columns).map_err(|e| unwritable(&e)),
+        OutputFormat::Parquet => parquet_file(names, &columns).map_err(|e| unwritable(&e)),
     }
 }
 
@@ -95,15 +98,46 @@ fn arrow_file(names: &[String], columns: Vec<Vec<f64>>) -> Result<Vec<u8>, Arrow
     writer.into_inner()
 }
 
-fn parquet_file(names: &[String], columns: Vec<Vec<f64>>) -> Result<Vec<u8>, parquet::errors::ParquetError> {
-    let schema = schema(names.iter().map(String::as_str));
+/// Rows whose definition levels are made at once.
+const LEVELS: usize = 1 << 14;
+
+/// One row group, written a page at a time: Arrow's own writer holds every page, and the place of every value, until
+/// the group ends, and touching that much fresh memory costs more than encoding does.
+fn parquet_file(names: &[String], columns: &[Vec<f64>]) -> Result<Vec<u8>, ParquetError> {
     let bytes = columns.iter().map(|c| c.len() * 8).sum::<usize>();
     let properties =
         parquet_properties(names.iter().map(String::as_str).zip(columns.iter().map(Vec::as_slice)));
     let content = huge_room(bytes + bytes / 16 + 4096);
-    let mut writer = ArrowWriter::try_new(content, schema.clone(), Some(properties))?;
-    writer.write(&batch(&schema, columns)?)?;
+    let mut writer = SerializedFileWriter::new(content, parquet_schema(names)?, properties.into())?;
+    let mut group = writer.next_row_group()?;
+    for values in columns {
+        let Some(mut column) = group.next_column()? else { break };
+        write_column(column.typed::<DoubleType>(), values)?;
+        column.close()?;
+    }
+    group.close()?;
     writer.into_inner()
+}
+
+fn parquet_schema(names: &[String]) -> Result<TypePtr, ParquetError> {
+    let column = |name: &String| {
+        let column = Type::primitive_type_builder(name, PhysicalType::DOUBLE);
+        column.with_repetition(Repetition::OPTIONAL).build().map(Arc::new)
+    };
+    let columns = names.iter().map(column).collect::<Result<_, _>>()?;
+    Type::group_type_builder("schema").with_fields(columns).build().map(Arc::new)
+}
+
+fn write_column(writer: &mut ColumnWriterImpl<'_, DoubleType>, values: &[f64]) -> Result<(), ParquetError> {
+    let (mut present, mut levels) = (Vec::with_capacity(LEVELS), Vec::with_capacity(LEVELS));
+    for rows in values.chunks(LEVELS) {
+        present.clear();
+        levels.clear();
+        levels.extend(rows.iter().map(|x| i16::from(!x.is_nan())));
+        present.extend(rows.iter().filter(|x| !x.is_nan()));
+        writer.write_batch(&present, Some(&levels), None)?;
+    }
+    Ok(())
 }
 
 /// Values of a column that are looked at to see whether it repeats itself.
