@@ -8,9 +8,12 @@ use caudal_core::{Error, Result};
 
 use super::{BLOCK_ROWS, ColumnReader, Source};
 
-/// Neighbouring blocks that one worker takes at once: enough to make up for beginning in the middle of a
-/// page, few enough to keep all workers busy to the end.
+/// Neighbouring blocks that one worker takes at once, at most: enough to make up for beginning in the middle of
+/// a page.
 const RUN_BLOCKS: u64 = 16;
+
+/// Runs for each worker, at least, where there are blocks enough: so that all are busy to the end.
+const RUNS: u64 = 4;
 
 /// How a scan is watched, stopped and spread.
 #[derive(Clone)]
@@ -53,8 +56,8 @@ pub fn scan<S: Send>(
     init: impl Fn() -> S + Sync,
     visit: impl Fn(&mut S, usize, u64, &[f64]) -> Result<()> + Sync,
 ) -> Result<Vec<S>> {
-    let work = Work::new(source, columns, control, &visit);
     let threads = if control.threads == 0 { rayon::current_num_threads() } else { control.threads };
+    let work = Work::new(source, columns, control, threads, &visit);
     let workers = threads.min(work.units());
     let states = Mutex::new(Vec::with_capacity(workers));
     let worker = || {
@@ -76,7 +79,8 @@ struct Work<'s, V> {
     columns: &'s [usize],
     control: &'s ScanControl,
     visit: &'s V,
-    /// Units of each column.
+    /// Blocks of a unit, and units of each column.
+    run_blocks: u64,
     runs: usize,
     next_unit: AtomicUsize,
     cells_done: AtomicU64,
@@ -94,13 +98,22 @@ struct Hands {
 }
 
 impl<'s, V> Work<'s, V> {
-    fn new(source: &'s Source, columns: &'s [usize], control: &'s ScanControl, visit: &'s V) -> Self {
+    fn new(
+        source: &'s Source,
+        columns: &'s [usize],
+        control: &'s ScanControl,
+        threads: usize,
+        visit: &'s V,
+    ) -> Self {
+        let all = source.blocks().saturating_mul(columns.len() as u64);
+        let run_blocks = (all / (RUNS * threads.max(1) as u64)).clamp(1, RUN_BLOCKS);
         Work {
             source,
             columns,
             control,
             visit,
-            runs: usize::try_from(source.blocks().div_ceil(RUN_BLOCKS)).unwrap_or(usize::MAX),
+            run_blocks,
+            runs: usize::try_from(source.blocks().div_ceil(run_blocks)).unwrap_or(usize::MAX),
             next_unit: AtomicUsize::new(0),
             cells_done: AtomicU64::new(0),
             inexact_integers: columns.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -134,8 +147,8 @@ impl<'s, V> Work<'s, V> {
     where
         V: Fn(&mut S, usize, u64, &[f64]) -> Result<()>,
     {
-        let first = run as u64 * RUN_BLOCKS;
-        for block in first..(first + RUN_BLOCKS).min(self.source.blocks()) {
+        let first = run as u64 * self.run_blocks;
+        for block in first..(first + self.run_blocks).min(self.source.blocks()) {
             self.control.cancel.check()?;
             if self.failed.load(Ordering::Relaxed) {
                 return Ok(());
