@@ -35,14 +35,16 @@ impl App {
             memory_limit: settings.memory_limit()?,
         };
         let datasets = Datasets::new(bucket.clone(), options);
+        let dataframe = Dataframe::new(datasets.clone())?;
+        let sources = Arc::new(dataframe.derived_sources());
         let pipelines: Vec<Arc<dyn Pipeline>> =
-            vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(Dataframe::new(datasets.clone())?)];
+            vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(dataframe)];
         let planner = Arc::new(MeasuredPlanner::new(Arc::new(BucketCalibration(bucket.clone()))));
         let ports = Ports {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(RandomIds),
             records: Arc::new(BucketRecords::new(bucket)),
-            sources: Arc::new(datasets.clone()),
+            sources,
             planner: planner.clone(),
             normalizer: Arc::new(CpuNormalizer::new(datasets.clone())),
             pipelines,

@@ -4,6 +4,12 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// Characters of a text that a message holds.
+const TOLD_CHARACTERS: usize = 40;
+
+/// Digits that every integer may have without losing any in f64.
+const SAFE_DIGITS: usize = 15;
+
 /// What a JSON value means in a column of numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -12,6 +18,8 @@ pub enum Cell {
         value: f64,
         inexact: bool,
     },
+    /// A number that no f64 can hold: its first digits.
+    Beyond(String),
     /// `null`.
     Missing,
     Text(String),
@@ -38,19 +46,60 @@ impl Cell {
         Cell::Number { value: float, inexact }
     }
 
+    /// A number by its digits, `whole` where it has neither point nor exponent; `None` for what is none.
+    pub fn from_digits(token: &[u8], whole: bool) -> Option<Cell> {
+        let text = std::str::from_utf8(token).ok()?;
+        if whole && text.len() <= SAFE_DIGITS && text != "-0" {
+            return text.parse().ok().map(Cell::signed);
+        }
+        match text.parse::<f64>().ok()? {
+            value if value.is_finite() => {
+                Some(Cell::Number { value, inexact: whole && loses_digits(text, value) })
+            }
+            _ => Some(Cell::Beyond(shortened(text))),
+        }
+    }
+
+    /// Says that something else was expected.
+    pub fn unlike(&self, expected: &str) -> String {
+        match self {
+            Cell::Beyond(digits) => format!("expected a number within ±{:e}, found {digits}", f64::MAX),
+            other => format!("expected {expected}, found {}", other.describe()),
+        }
+    }
+
     /// How the cell is called in a message, shortened to 40 characters.
     pub fn describe(&self) -> String {
         match self {
             Cell::Number { value, .. } => format!("the number {value}"),
             Cell::Missing => "null".into(),
-            Cell::Text(text) if text.chars().count() > 40 => {
-                format!("\"{}…\"", text.chars().take(40).collect::<String>())
-            }
-            Cell::Text(text) => format!("\"{text}\""),
+            Cell::Beyond(digits) => format!("the number {digits}"),
+            Cell::Text(text) => format!("\"{}\"", shortened(text)),
             Cell::Boolean(value) => value.to_string(),
             Cell::Nested(kind) => format!("an {kind}"),
         }
     }
+}
+
+/// At most 40 characters of a text.
+pub fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(TOLD_CHARACTERS).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Whether the integer of these digits, which may have a sign, is not the finite f64 that it was read as.
+pub fn loses_digits(digits: &str, value: f64) -> bool {
+    if let Ok(integer) = digits.parse::<i128>()
+        && value.abs() < 1.7e38
+    {
+        // Up to 2^127 the f64 is an integer that fits back.
+        return value as i128 != integer;
+    }
+    let unsigned = |text: &str| text.trim_start_matches(['+', '-']).trim_start_matches('0').to_owned();
+    unsigned(digits) != unsigned(&format!("{value:.0}"))
 }
 
 struct CellVisitor;
@@ -124,6 +173,35 @@ mod tests {
             Cell::Number { value: -9223372036854775808.0, inexact: false }
         );
         assert_eq!(cell("9223372036854775807"), Cell::Number { value: 9223372036854775808.0, inexact: true });
+    }
+
+    #[test]
+    fn digits_beyond_the_integers_of_any_type_are_counted_where_they_are_lost() {
+        let read = |text: &str| Cell::from_digits(text.as_bytes(), true);
+        let number = |value, inexact| Some(Cell::Number { value, inexact });
+        assert_eq!(read("18446744073709551616"), number(18446744073709551616.0, false));
+        assert_eq!(read("18446744073709551617"), number(18446744073709551616.0, true));
+        let exact = format!("{:.0}", 2f64.powi(200));
+        assert_eq!(read(&exact), number(2f64.powi(200), false));
+        assert_eq!(read(&format!("-{exact}")), number(-(2f64.powi(200)), false));
+        assert_eq!(read(&format!("1{}", "0".repeat(50))), number(1e50, true));
+        assert_eq!(
+            Cell::from_digits(b"1.8446744073709551617e19", false),
+            Some(Cell::float(1.8446744073709552e19))
+        );
+        assert_eq!(
+            read("-0").map(|c| matches!(c, Cell::Number { value, .. } if value.is_sign_negative())),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn a_number_that_no_f64_can_hold_is_told_with_the_bounds() {
+        let cell = Cell::from_digits(b"1e999", false).unwrap();
+        assert_eq!(cell.unlike("a number"), "expected a number within ±1.7976931348623157e308, found 1e999");
+        let cell = Cell::from_digits("9".repeat(400).as_bytes(), true).unwrap();
+        assert_eq!(cell, Cell::Beyond(format!("{}…", "9".repeat(40))));
+        assert_eq!(Cell::from_digits(b"1e-999", false), Some(Cell::float(0.0)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod export;
 pub mod fault;
 pub mod job;
 pub mod journal;
+pub mod json;
 pub mod ports;
 pub mod request;
 pub mod results;

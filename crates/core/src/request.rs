@@ -116,6 +116,15 @@ pub struct SparkConfig {
 pub struct JobRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// A condition in SQL; only rows for which it holds are processed.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// Expressions in SQL; with them, nothing else is processed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Vec<String>>,
+    /// A whole query over the table `source`, instead of the two before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
     #[serde(default)]
     pub normalization: Normalization,
     #[serde(default)]

@@ -48,6 +48,17 @@ pub enum InlineData {
 /// How the job is done.
 #[derive(Default, Serialize, ToSchema)]
 pub struct JobSettings {
+    /// A condition in SQL over the numeric columns of the source: only rows for which it holds are processed. What is
+    /// missing is NULL.
+    #[serde(rename = "where")]
+    #[schema(example = "delay > 0")]
+    pub condition: Option<String>,
+    /// Expressions in SQL over the numeric columns of the source: with them, nothing else is processed.
+    #[schema(min_items = 1, example = json!(["delay / distance as rate"]))]
+    pub select: Option<Vec<String>>,
+    /// A whole query over the table `source`, instead of `where` and `select`.
+    #[schema(example = "select delay, delay / distance as rate from source where delay > 0")]
+    pub sql: Option<String>,
     /// `zscore` when it is not given.
     pub normalization: Option<Normalization>,
     /// `auto` when it is not given.

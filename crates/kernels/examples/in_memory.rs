@@ -55,16 +55,26 @@ fn cpu_seconds() -> f64 {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
+/// The profile in the names of the contract.
 fn json(found: &Profile, parameters: &Parameters) -> String {
-    let m = &found.moments;
-    let number = |x: Option<f64>| x.map_or("null".into(), |x| format!("{x:?}"));
-    let list = |xs: &[f64]| xs.iter().map(|x| format!("{x:?}")).collect::<Vec<_>>().join(",");
-    let percentiles =
-        PERCENTILES.iter().zip(found.percentiles).map(|(p, x)| format!("\"p{p}\":{}", number(x)));
+    let (m, q) = (&found.moments, &found.quartiles);
     let (mode, frequency) = found.mode.unzip();
-    let fields = [
-        ("count", m.count.to_string()),
+    let percentiles = PERCENTILES.iter().zip(found.percentiles);
+    let percentiles: Vec<_> = percentiles.map(|(p, x)| format!("\"p{p}\":{}", number(x))).collect();
+    let quartiles = object(&[("q1", number(q.q1)), ("q3", number(q.q3)), ("iqr", number(q.iqr))]);
+    let fences = [("lower_bound", number(q.lower_fence)), ("upper_bound", number(q.upper_fence))];
+    let outliers = object(&[fences[0].clone(), fences[1].clone(), ("count", found.outliers.to_string())]);
+    let mode = object(&[("value", number(mode)), ("frequency", frequency.unwrap_or(0).to_string())]);
+    let edges: Vec<_> = found.histogram.edges.iter().map(|x| number(Some(*x))).collect();
+    let histogram = object(&[
+        ("edges", format!("[{}]", edges.join(","))),
+        ("counts", format!("{:?}", found.histogram.counts)),
+    ]);
+    object(&[
+        ("rows", m.rows.to_string()),
         ("missing", m.missing.to_string()),
+        ("infinite", (m.positive_infinite + m.negative_infinite).to_string()),
+        ("count", m.count.to_string()),
         ("sum", number(m.sum)),
         ("mean", number(m.mean)),
         ("variance", number(m.variance)),
@@ -76,18 +86,26 @@ fn json(found: &Profile, parameters: &Parameters) -> String {
         ("range", number(m.range)),
         ("skewness", number(m.skewness)),
         ("kurtosis", number(m.kurtosis)),
-        ("percentiles", format!("{{{}}}", percentiles.collect::<Vec<_>>().join(","))),
-        ("iqr", number(found.quartiles.iqr)),
-        ("mode", format!("{{\"value\":{},\"frequency\":{}}}", number(mode), frequency.unwrap_or(0))),
-        ("outliers", found.outliers.to_string()),
+        ("percentiles", format!("{{{}}}", percentiles.join(","))),
+        ("median", number(found.percentiles[3])),
+        ("quartiles", quartiles),
+        ("mode", mode),
+        ("outliers", outliers),
         ("zscore_outliers", found.zscore.outliers.to_string()),
         ("zeros", found.zeros.to_string()),
         ("negatives", found.negatives.to_string()),
         ("distinct", found.distinct.map_or("null".into(), |n| n.to_string())),
-        ("edges", format!("[{}]", list(&found.histogram.edges))),
-        ("counts", format!("{:?}", found.histogram.counts)),
+        ("histogram", histogram),
         ("scale", number(parameters.scale)),
-    ];
-    let fields = fields.map(|(name, value)| format!("\"{name}\":{value}"));
+    ])
+}
+
+/// The shortest text that reads back to the same number.
+fn number(x: Option<f64>) -> String {
+    x.map_or("null".into(), |x| format!("{x:?}"))
+}
+
+fn object(fields: &[(&str, String)]) -> String {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", fields.join(","))
 }

@@ -12,7 +12,7 @@ mod source;
 mod table;
 
 pub use bucket::Bucket;
-pub use datasets::{Datasets, SourceOptions};
+pub use datasets::{Datasets, Gathering, SourceOptions, listed, unknown_column};
 pub use normalized::FillRows;
 pub use records::BucketRecords;
 pub use source::{

@@ -27,6 +27,15 @@ pub struct ProcessArguments {
     /// A column to process; repeat it for more. All numeric columns when none is named.
     #[arg(long = "column", value_name = "NAME")]
     columns: Vec<String>,
+    /// A condition in SQL, such as "delay > 0": only rows for which it holds are processed.
+    #[arg(long = "where", value_name = "CONDITION", allow_hyphen_values = true)]
+    condition: Option<String>,
+    /// An expression in SQL, such as "delay/distance as rate"; repeat it for more. Only what is selected is processed.
+    #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
+    select: Vec<String>,
+    /// A whole query, such as "select delay from source where distance < 500".
+    #[arg(long, value_name = "QUERY", conflicts_with_all = ["condition", "select"])]
+    sql: Option<String>,
     /// The form of the files, where their names and first bytes do not tell it.
     #[arg(long, value_parser = names::<SourceFormat>(SourceFormat::NAMES), value_name = "FORMAT")]
     input_format: Option<SourceFormat>,
@@ -83,7 +92,7 @@ pub async fn run(arguments: ProcessArguments) -> Result<()> {
         config: arguments.config.clone(),
         storage: arguments.storage.clone(),
         memory_limit: arguments.memory_limit.clone(),
-        allowed_roots: arguments.files.iter().map(|file| folder_of(file)).collect(),
+        allowed_roots: arguments.files.iter().flat_map(|file| folders_of(file)).collect(),
         ..Overrides::default()
     };
     let app = App::start(&Settings::load(&overrides)?, false).await?;
@@ -95,15 +104,38 @@ pub async fn run(arguments: ProcessArguments) -> Result<()> {
     Ok(())
 }
 
-fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
+/// The folder in which a file is named, and the one in which it lies where a link leads elsewhere.
+fn folders_of(file: &Path) -> Vec<PathBuf> {
+    let named = match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
-    }
+    };
+    let real = file.canonicalize().ok().and_then(|file| file.parent().map(Path::to_owned));
+    std::iter::once(named).chain(real).collect()
+}
+
+/// The URI of a file that the user named.
+///
+/// # Errors
+/// `SourceUnavailable` where there is no such file, or its name cannot be written in a request.
+fn uri_of(file: &Path) -> Result<String> {
+    let unavailable = |detail: String| Error::new(ErrorKind::SourceUnavailable, detail);
+    let shown = file.display();
+    let Some(name) = file.to_str() else {
+        let detail = format!("the name of {shown} is not UTF-8, so that no request can hold it");
+        return Err(unavailable(detail).hint("rename the file, or link to it under another name"));
+    };
+    file.metadata().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => unavailable(format!("there is no file {shown}")),
+        _ => unavailable(format!("{shown} cannot be read: {e}")),
+    })?;
+    // Two slashes after the scheme would begin the name of a host.
+    let path = name.trim_start_matches('/');
+    Ok(if path.len() < name.len() { format!("file:/{path}") } else { format!("file:{name}") })
 }
 
 async fn process(app: &App, file: &Path, arguments: &ProcessArguments) -> Result<FinalResponse> {
-    let body = SubmissionBody::Parsed { request: Box::new(request(file, arguments)), inline: None };
+    let body = SubmissionBody::Parsed { request: Box::new(request(file, arguments)?), inline: None };
     let submission = Submission { owner: LOCAL_OWNER.into(), body };
     let mut handle = app.orchestrator.submit(submission).await?;
     let bar = progress::follow(handle.progress());
@@ -126,14 +158,17 @@ async fn cancel(app: &App, handle: &mut JobHandle, signal: std::io::Result<()>) 
     handle.finished().await
 }
 
-fn request(file: &Path, arguments: &ProcessArguments) -> JobRequest {
+fn request(file: &Path, arguments: &ProcessArguments) -> Result<JobRequest> {
     let source = Source {
-        uri: format!("file:{}", file.display()),
+        uri: uri_of(file)?,
         format: arguments.input_format,
         columns: (!arguments.columns.is_empty()).then(|| arguments.columns.clone()),
     };
-    JobRequest {
+    Ok(JobRequest {
         source: Some(source),
+        condition: arguments.condition.clone(),
+        select: (!arguments.select.is_empty()).then(|| arguments.select.clone()),
+        sql: arguments.sql.clone(),
         normalization: arguments.normalize,
         pipeline_type: arguments.pipeline,
         engine: arguments.engine,
@@ -141,7 +176,7 @@ fn request(file: &Path, arguments: &ProcessArguments) -> JobRequest {
         device: arguments.device,
         output_format: arguments.output_format,
         ..JobRequest::default()
-    }
+    })
 }
 
 fn print(response: &FinalResponse, form: Form, file: &Path) -> Result<()> {

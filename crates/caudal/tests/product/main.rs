@@ -8,6 +8,8 @@
 
 mod accuracy;
 mod command_line;
+mod derived;
+mod files;
 mod formats;
 mod house;
 mod http;

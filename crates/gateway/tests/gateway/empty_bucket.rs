@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use caudal_core::export::{Export, ExportFormat, NormalizedData, StoredObject};
 use caudal_core::job::{JobPage, JobRecord, JobStatus, PipelineKind, Plan, SourceDescription};
-use caudal_core::journal::JournalEntry;
+use caudal_core::journal::{JournalEntry, Lease};
 use caudal_core::ports::*;
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::*;
@@ -45,6 +45,8 @@ pub async fn gateway() -> Gateway {
         mailbox_size: 16,
         running_jobs: 1,
         admitted_jobs: 16,
+        lease: Duration::from_secs(10),
+        takes_over: false,
         cores: 1,
         prices: PriceList::default(),
     };
@@ -84,6 +86,14 @@ impl Ids for Nothing {
 
 #[async_trait]
 impl JobRecords for Nothing {
+    async fn lease(&self, _: JobId) -> Result<Option<(u32, Lease)>> {
+        Ok(None)
+    }
+
+    async fn put_lease(&self, _: JobId, _: u32, _: &Lease) -> Result<bool> {
+        Ok(true)
+    }
+
     async fn create(&self, _: &JobRecord, _: Option<&InlineTable>) -> Result<()> {
         unavailable()
     }

@@ -27,7 +27,10 @@ const LINE: usize = 8;
 /// Buckets up to this many are few.
 const FEW: usize = 4;
 
-/// Rows that are marked in one go.
+/// Rows are sifted where at most one bucket in so many takes part.
+const SIFTED: usize = 4;
+
+/// Rows that are marked or sifted in one go.
 const ROWS: usize = 2_048;
 
 /// Hash buckets that are counted in one round, and how they are grouped into parts.
@@ -37,6 +40,8 @@ pub struct Round {
     parts: Vec<u32>,
     /// The buckets, where they are so few that rows are better compared with each.
     few: Vec<u64>,
+    /// A mark for each bucket that takes part, where most do not: rows are then sifted before they are sent.
+    sieve: Option<Box<[u8; BUCKETS]>>,
     /// Where each part begins among all values of the round; one more than there are parts.
     starts: Vec<usize>,
 }
@@ -86,8 +91,13 @@ impl Round {
             (0..).zip(&parts).filter(|(_, part)| **part != u32::MAX).map(|(b, _)| b).collect();
         let behind = (starts.len() - 1) as u32;
         parts.iter_mut().for_each(|part| *part = (*part).min(behind));
+        let sieve = (taking.len() <= BUCKETS / SIFTED).then(|| {
+            let mut marks = Box::new([0; BUCKETS]);
+            taking.iter().for_each(|bucket| marks[*bucket as usize] = 1);
+            marks
+        });
         let few = if taking.len() <= FEW { taking } else { Vec::new() };
-        Round { parts, few, starts }
+        Round { parts, few, sieve, starts }
     }
 
     /// Values that the round holds.
@@ -147,7 +157,10 @@ impl Sender {
         let partition = self.partition.clone();
         let few = &partition.round.few;
         if few.is_empty() {
-            values.iter().for_each(|x| self.send_one(*x));
+            match &partition.round.sieve {
+                Some(marks) => values.chunks(ROWS).for_each(|rows| self.send_sifted(rows, marks)),
+                None => values.iter().for_each(|x| self.send_one(*x)),
+            }
             return;
         }
         let mut marks = [0; ROWS];
@@ -161,6 +174,16 @@ impl Sender {
                 }
             }
         }
+    }
+
+    fn send_sifted(&mut self, rows: &[f64], marks: &[u8; BUCKETS]) {
+        let mut kept = [0.0; ROWS];
+        let mut end = 0;
+        for x in rows {
+            kept[end] = *x;
+            end += usize::from(marks[bucket_of(hash_of(*x))]);
+        }
+        kept[..end].iter().for_each(|x| self.send_one(*x));
     }
 
     #[inline(always)]

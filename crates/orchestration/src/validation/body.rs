@@ -1,14 +1,13 @@
 //! Reads the contract's JSON request: the numbers as a stream, the settings one by one, every fault told.
 
-use std::fmt;
-
+use caudal_core::cell::Cell;
 use caudal_core::fault::pointer;
+use caudal_core::json::{JsonReader, NotJson};
 use caudal_core::request::{InlineTable, JobRequest, MAX_INLINE_ELEMENTS};
 use caudal_core::{Error, ErrorKind, Faults, Result};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::data::{DataSeed, Elements};
+use super::data::Data;
 use super::settings;
 
 const TEMPLATE: &str = "send an object such as {\"data\": [1, 2, 3]}";
@@ -19,16 +18,18 @@ const TEMPLATE: &str = "send an object such as {\"data\": [1, 2, 3]}";
 /// `MalformedRequest` where it is not JSON, with line and column; `TooLarge` for more than
 /// [`MAX_INLINE_ELEMENTS`] numbers; `InvalidRequest` with every fault where it cannot be a job.
 pub fn parse(body: &[u8]) -> Result<(JobRequest, Option<InlineTable>)> {
-    if body.iter().all(u8::is_ascii_whitespace) {
+    let mut reader = JsonReader::new(body);
+    if reader.peek().is_none() {
         return Err(Error::new(ErrorKind::MalformedRequest, "the body is empty").hint(TEMPLATE));
     }
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let read = reader.deserialize_any(BodyVisitor).and_then(|body| reader.end().map(|()| body));
-    let body = read.map_err(|e| {
-        let detail = format!("the body is not JSON: {e}");
-        Error::new(ErrorKind::MalformedRequest, detail)
-    })?;
-    body.finish()
+    let read = Body::read(&mut reader).and_then(|read| reader.end().map(|()| read));
+    read.map_err(|stop| malformed(stop, body))?.finish()
+}
+
+fn malformed(stop: NotJson, body: &[u8]) -> Error {
+    let told = stop.explain(body);
+    let place = format!("at line {} column {}", told.line, told.column);
+    Error::new(ErrorKind::MalformedRequest, format!("the body is not JSON: {} {place}", told.reason))
 }
 
 /// What one reading of the body has found.
@@ -41,6 +42,47 @@ struct Body {
 }
 
 impl Body {
+    fn read(reader: &mut JsonReader<'_>) -> Result<Body, NotJson> {
+        let mut body = Body::default();
+        if reader.peek() != Some(b'{') {
+            let cell = reader.cell()?;
+            body.faults
+                .push(String::new, || format!("expected an object, found {}; {TEMPLATE}", kind(&cell)));
+            // Told once: without this, the missing data would be told too.
+            body.inline = Some(InlineTable::default());
+            return Ok(body);
+        }
+        let mut data_seen = false;
+        reader.object(|reader, key| {
+            let repeated = match key.as_ref() {
+                "data" => std::mem::replace(&mut data_seen, true),
+                _ => body.settings.iter().any(|(name, _)| *name == key),
+            };
+            if repeated {
+                body.faults.push(|| pointer("", &key), || "stands twice in the request".into());
+                return reader.skip().map(drop);
+            }
+            match key.as_ref() {
+                "data" => body.read_data(reader),
+                _ => {
+                    let value = setting(reader, &pointer("", &key), 0, &mut body.faults)?;
+                    body.settings.push((key.into_owned(), value));
+                    Ok(())
+                }
+            }
+        })?;
+        Ok(body)
+    }
+
+    fn read_data(&mut self, reader: &mut JsonReader<'_>) -> Result<(), NotJson> {
+        let mut data = Data { elements: 0, faults: std::mem::take(&mut self.faults) };
+        // Something was given as data; that it was not usable has been told.
+        self.inline = Some(data.read(reader)?.unwrap_or_default());
+        self.elements = data.elements;
+        self.faults = data.faults;
+        Ok(())
+    }
+
     fn finish(mut self) -> Result<(JobRequest, Option<InlineTable>)> {
         if self.elements > MAX_INLINE_ELEMENTS {
             let detail = format!(
@@ -57,76 +99,47 @@ impl Body {
             false => Err(Error::from_faults(ErrorKind::InvalidRequest, self.faults)),
         }
     }
+}
 
-    fn wrong_top(found: &str) -> Body {
-        let mut body = Body::default();
-        body.faults.push(String::new, || format!("expected an object, found {found}; {TEMPLATE}"));
-        // Told once: without this, the missing data would be told too.
-        body.inline = Some(InlineTable::default());
-        body
+/// Objects within objects that the settings have.
+const DEPTH: usize = 2;
+
+/// Reads a setting. A number that no f64 can hold is told, and left out.
+fn setting(
+    reader: &mut JsonReader<'_>,
+    at: &str,
+    depth: usize,
+    faults: &mut Faults,
+) -> Result<Value, NotJson> {
+    if reader.peek() == Some(b'{') && depth < DEPTH {
+        let mut entries = Map::new();
+        reader.object(|reader, key| {
+            let value = setting(reader, &pointer(at, &key), depth + 1, faults)?;
+            entries.insert(key.into_owned(), value);
+            Ok::<(), NotJson>(())
+        })?;
+        return Ok(Value::Object(entries));
+    }
+    let begin = reader.position();
+    let text = reader.skip()?;
+    match serde_json::from_slice(text) {
+        Ok(value) => Ok(value),
+        Err(e) if e.to_string().starts_with("number out of range") => {
+            let cell = JsonReader::new(text).cell()?;
+            let nested = || format!("expected numbers within ±{:e}", f64::MAX);
+            let detail = || if matches!(cell, Cell::Beyond(_)) { cell.unlike("a number") } else { nested() };
+            faults.push(|| at.to_owned(), detail);
+            Ok(Value::Null)
+        }
+        Err(_) => Err(NotJson { at: begin }),
     }
 }
 
-struct BodyVisitor;
-
-impl<'de> Visitor<'de> for BodyVisitor {
-    type Value = Body;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a request object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
-        let mut body = Body::default();
-        let mut data_seen = false;
-        while let Some(key) = map.next_key::<String>()? {
-            let repeated = match key.as_str() {
-                "data" => std::mem::replace(&mut data_seen, true),
-                _ => body.settings.iter().any(|(name, _)| *name == key),
-            };
-            if repeated {
-                map.next_value::<IgnoredAny>()?;
-                body.faults.push(|| pointer("", &key), || "stands twice in the request".into());
-            } else if key == "data" {
-                let mut elements = Elements::default();
-                body.inline =
-                    map.next_value_seed(DataSeed { elements: &mut elements, faults: &mut body.faults })?;
-                body.elements = elements.seen;
-                // Something was given as data; that it was not usable has been told.
-                body.inline.get_or_insert_default();
-            } else {
-                body.settings.push((key, map.next_value()?));
-            }
-        }
-        Ok(body)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Body, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Body::wrong_top("an array"))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Body, E> {
-        Ok(Body::wrong_top("a boolean"))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Body, E> {
-        Ok(Body::wrong_top("a number"))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Body, E> {
-        Ok(Body::wrong_top("a number"))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Body, E> {
-        Ok(Body::wrong_top("a number"))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Body, E> {
-        Ok(Body::wrong_top("a string"))
-    }
-
-    fn visit_unit<E>(self) -> Result<Body, E> {
-        Ok(Body::wrong_top("null"))
+fn kind(cell: &Cell) -> String {
+    match cell {
+        Cell::Number { .. } | Cell::Beyond(_) => "a number".into(),
+        Cell::Text(_) => "a string".into(),
+        Cell::Boolean(_) => "a boolean".into(),
+        Cell::Missing | Cell::Nested(_) => cell.describe(),
     }
 }

@@ -8,8 +8,11 @@ use caudal_core::fault::pointer;
 use caudal_core::request::{JobRequest, Source, SparkConfig};
 use serde_json::{Map, Value};
 
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 14] = [
     "source",
+    "where",
+    "select",
+    "sql",
     "normalization",
     "pipeline_type",
     "engine",
@@ -33,6 +36,9 @@ pub fn read(settings: Vec<(String, Value)>, faults: &mut Faults) -> JobRequest {
         let at = pointer("", name);
         match name.as_str() {
             "source" => request.source = source(&at, value, faults),
+            "where" => request.condition = text(&at, value, faults),
+            "select" => request.select = texts(&at, "an array of expressions", value, faults),
+            "sql" => request.sql = text(&at, value, faults),
             "normalization" => choice(&at, value, faults, &mut request.normalization),
             "pipeline_type" => choice(&at, value, faults, &mut request.pipeline_type),
             "engine" => choice(&at, value, faults, &mut request.engine),
@@ -65,6 +71,7 @@ pub fn check(request: &JobRequest, inline: bool, faults: &mut Faults) {
     if let Some(source) = &request.source {
         check_source(source, faults);
     }
+    check_derivation(request, faults);
     if let Some(config) = &request.spark_config {
         check_spark_config(config, faults);
     }
@@ -92,6 +99,26 @@ fn check_source(source: &Source, faults: &mut Faults) {
     let mut seen = HashSet::new();
     for (i, name) in columns.iter().enumerate().filter(|(_, name)| !seen.insert(name.as_str())) {
         faults.push(|| format!("/source/columns/{i}"), || format!("the column \"{name}\" is named twice"));
+    }
+}
+
+/// That the texts are SQL, and fit the source, is found when the source is read.
+fn check_derivation(request: &JobRequest, faults: &mut Faults) {
+    let select = request.select.iter().flatten().enumerate();
+    let expressions = select.map(|(i, text)| (format!("/select/{i}"), text, "delay/distance as rate"));
+    let condition = request.condition.iter().map(|text| ("/where".into(), text, "delay > 0"));
+    let query = request.sql.iter().map(|text| ("/sql".into(), text, "select delay from source"));
+    for (at, _, example) in condition.chain(expressions).chain(query).filter(|(_, t, _)| t.trim().is_empty())
+    {
+        faults.push(|| at, || format!("expected SQL such as \"{example}\", found nothing"));
+    }
+    if request.select.as_ref().is_some_and(Vec::is_empty) {
+        let detail = || "expected at least one expression; leave it out to take every numeric column".into();
+        faults.push(|| "/select".into(), detail);
+    }
+    if request.sql.is_some() && (request.condition.is_some() || request.select.is_some()) {
+        let detail = || "expected either \"sql\" or \"where\" and \"select\", found both".into();
+        faults.push(|| "/sql".into(), detail);
     }
 }
 
@@ -129,7 +156,7 @@ fn source(at: &str, value: &Value, faults: &mut Faults) -> Option<Source> {
                 source.uri = text(&at, value, faults).unwrap_or_else(|| "file:".into());
             }
             "format" => source.format = optional_choice(&at, value, faults),
-            "columns" => source.columns = column_names(&at, value, faults),
+            "columns" => source.columns = texts(&at, "an array of column names", value, faults),
             _ => unknown(&at, name, &SOURCE_SETTINGS, faults),
         }
     }
@@ -141,13 +168,13 @@ fn source(at: &str, value: &Value, faults: &mut Faults) -> Option<Source> {
     Some(source)
 }
 
-fn column_names(at: &str, value: &Value, faults: &mut Faults) -> Option<Vec<String>> {
+fn texts(at: &str, expected: &str, value: &Value, faults: &mut Faults) -> Option<Vec<String>> {
     let Some(items) = value.as_array() else {
-        wrong(at, "an array of column names", value, faults);
+        wrong(at, expected, value, faults);
         return None;
     };
-    let names = items.iter().enumerate().filter_map(|(i, item)| text(&pointer(at, i), item, faults));
-    Some(names.collect())
+    let texts = items.iter().enumerate().filter_map(|(i, item)| text(&pointer(at, i), item, faults));
+    Some(texts.collect())
 }
 
 fn spark_config(at: &str, value: &Value, faults: &mut Faults) -> Option<SparkConfig> {

@@ -1,5 +1,7 @@
 //! One cell of text as a number.
 
+use caudal_core::cell::loses_digits;
+
 /// What a cell of text means in a column of numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
@@ -9,6 +11,7 @@ pub enum Number {
         inexact: bool,
     },
     Missing,
+    /// No number, or one that no f64 can hold.
     No,
 }
 
@@ -20,7 +23,8 @@ pub fn number(cell: &[u8]) -> Number {
     let cell = cell.trim_ascii();
     match fast_float2::parse::<f64, _>(cell) {
         Ok(value) if value.is_nan() => Number::Missing,
-        Ok(value) => Number::Value { value, inexact: cell.len() > SAFE_DIGITS && loses_digits(cell, value) },
+        Ok(value) if value.is_infinite() && is_beyond(cell) => Number::No,
+        Ok(value) => Number::Value { value, inexact: cell.len() > SAFE_DIGITS && is_changed(cell, value) },
         Err(_) => match is_missing(cell) {
             true => Number::Missing,
             false => Number::No,
@@ -33,17 +37,17 @@ fn is_missing(cell: &[u8]) -> bool {
     words.iter().any(|word| cell.eq_ignore_ascii_case(word))
 }
 
+/// Whether a cell is a number that no f64 can hold; the words for infinity are none.
+pub fn is_beyond(cell: &[u8]) -> bool {
+    let parsed = fast_float2::parse::<f64, _>(cell.trim_ascii());
+    parsed.is_ok_and(f64::is_infinite) && cell.iter().any(u8::is_ascii_digit)
+}
+
 /// Whether a plain integer is not the f64 that it was read as.
-fn loses_digits(cell: &[u8], value: f64) -> bool {
+fn is_changed(cell: &[u8], value: f64) -> bool {
     let digits = cell.strip_prefix(b"-").or(cell.strip_prefix(b"+")).unwrap_or(cell);
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    match std::str::from_utf8(cell).ok().and_then(|text| text.parse::<i128>().ok()) {
-        // Up to 2^127 the f64 is an integer that fits back.
-        Some(integer) => value.abs() >= 1.7e38 || value as i128 != integer,
-        None => true,
-    }
+    digits.iter().all(u8::is_ascii_digit)
+        && std::str::from_utf8(cell).is_ok_and(|text| loses_digits(text, value))
 }
 
 #[cfg(test)]
@@ -65,6 +69,8 @@ mod tests {
             ("n/a", Number::Missing),
             ("NULL", Number::Missing),
             ("nan", Number::Missing),
+            ("1e999", Number::No),
+            ("-1e999", Number::No),
             ("abc", Number::No),
             ("1,5", Number::No),
             ("0x10", Number::No),

@@ -66,7 +66,10 @@ fn choose_named(offered: &[Offered], names: &[String], faults: &mut Faults) -> C
     for (i, name) in names.iter().enumerate() {
         let at = || format!("/source/columns/{i}");
         match offered.iter().find(|column| column.name == *name) {
-            None => faults.push(at, || unknown(name, offered)),
+            None => faults.push(at, || {
+                let names: Vec<_> = offered.iter().map(|column| column.name.as_str()).collect();
+                unknown_column(name, &names)
+            }),
             Some(Offered { unfit: Some(reason), data_type, .. }) => {
                 faults.push(at, || format!("the column \"{name}\" is {data_type}: {reason}"));
             }
@@ -87,13 +90,19 @@ fn skip(column: &Offered, reason: String) -> SkippedColumn {
     SkippedColumn { name: column.name.clone(), data_type: column.data_type.clone(), reason }
 }
 
-fn unknown(name: &str, offered: &[Offered]) -> String {
-    let alike = offered.iter().map(|column| (strsim::jaro_winkler(name, &column.name), &column.name));
+/// Says that there is no such column, which name is most like it, and what there is.
+pub fn unknown_column(name: &str, known: &[&str]) -> String {
+    let alike = known.iter().map(|known| (strsim::jaro_winkler(name, known), known));
     let nearest = alike.filter(|(s, _)| *s >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
-    let listed: Vec<_> = offered.iter().take(LISTED).map(|c| format!("\"{}\"", c.name)).collect();
-    let more = if offered.len() > LISTED { ", …" } else { "" };
-    let guess = nearest.map_or_else(String::new, |(_, n)| format!("; did you mean \"{n}\"?"));
-    format!("no column \"{name}\"{guess} The columns are {}{more}", listed.join(", "))
+    let guess = nearest.map_or_else(|| "; the".into(), |(_, n)| format!("; did you mean \"{n}\"? The"));
+    format!("no column \"{name}\"{guess} columns are {}", listed(known))
+}
+
+/// Names in a message.
+pub fn listed(names: &[&str]) -> String {
+    let listed: Vec<_> = names.iter().take(LISTED).map(|name| format!("\"{name}\"")).collect();
+    let more = if names.len() > LISTED { ", …" } else { "" };
+    format!("{}{more}", listed.join(", "))
 }
 
 fn nothing_numeric(skipped: &[SkippedColumn]) -> String {

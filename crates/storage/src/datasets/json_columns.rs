@@ -1,15 +1,14 @@
 //! Columns that grow while rows of JSON stream by.
 
-use std::fmt;
-
 use caudal_core::cell::Cell;
 use caudal_core::fault::pointer;
+use caudal_core::json::{JsonReader, NotJson};
 use caudal_core::request::{SourceFormat, UNNAMED_COLUMN};
 use caudal_core::{Error, ErrorKind, Faults, Result};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::Reading;
 use super::columns::{Offered, choose};
+use super::json::Stop;
 use crate::table::{Column, Table};
 
 /// How the place of a cell is written.
@@ -23,30 +22,151 @@ pub enum Places {
     Lines,
 }
 
+/// What the rows are, as the first of them that is not null says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    Unknown,
+    Numbers,
+    Objects,
+}
+
 /// A column while it is being read.
 struct Draft {
     column: Column,
     wanted: bool,
     named: bool,
+    /// Whether a number has been seen.
+    number: bool,
     /// The first value that was no number, in a column that nobody named.
     other: Option<(&'static str, String)>,
+    /// The row that held it last.
+    last: Option<usize>,
 }
 
 /// All columns of a JSON source, in the order in which they first appear.
 pub struct JsonColumns<'a> {
     names: Option<&'a [String]>,
-    places: Places,
+    pub places: Places,
     drafts: Vec<Draft>,
+    kind: Rows,
     /// Complete rows.
-    pub rows: usize,
+    rows: usize,
+    /// The line that is being read, from 1 on, where places are lines.
+    pub line: usize,
     /// Where the next key is looked for first: rows mostly repeat the order of the row before.
     hint: usize,
-    faults: Faults,
+    pub faults: Faults,
 }
 
 impl<'a> JsonColumns<'a> {
     pub fn new(names: Option<&'a [String]>, places: Places) -> Self {
-        JsonColumns { names, places, drafts: Vec::new(), rows: 0, hint: 0, faults: Faults::default() }
+        JsonColumns {
+            names,
+            places,
+            drafts: Vec::new(),
+            kind: Rows::Unknown,
+            rows: 0,
+            line: 0,
+            hint: 0,
+            faults: Faults::default(),
+        }
+    }
+
+    /// Rows between two looks up: fewer where there are many columns.
+    pub fn step(&self, most: usize) -> usize {
+        (most * 8 / self.drafts.len().max(8)).max(1)
+    }
+
+    /// Bytes that the columns take.
+    pub fn bytes(&self) -> u64 {
+        self.drafts.iter().map(|draft| draft.column.values.len() as u64 * 8).sum()
+    }
+
+    /// Reads one row: an object, or a bare number or null, which belongs to the column `value`.
+    ///
+    /// # Errors
+    /// Where the text is not JSON.
+    pub fn row(&mut self, reader: &mut JsonReader<'_>) -> Result<(), NotJson> {
+        let read = match reader.peek() {
+            Some(b'{') if self.kind != Rows::Numbers => self.object(reader),
+            _ => reader.cell().map(|cell| self.bare(cell)),
+        };
+        self.rows += 1;
+        read
+    }
+
+    fn object(&mut self, reader: &mut JsonReader<'_>) -> Result<(), NotJson> {
+        self.kind = Rows::Objects;
+        self.hint = 0;
+        let row = self.rows;
+        reader.object(|reader, key| {
+            let index = self.index_of(&key);
+            let cell = reader.cell()?;
+            if self.is_repeated(index, row) {
+                let at = self.place_if_told(row, &key);
+                self.faults.push(|| at, || "the key stands twice in its row".into());
+            } else {
+                self.put(index, row, cell);
+            }
+            Ok(())
+        })
+    }
+
+    fn bare(&mut self, cell: Cell) {
+        let expected = match (self.kind, &cell) {
+            (Rows::Unknown | Rows::Numbers, Cell::Number { .. }) => {
+                self.kind = Rows::Numbers;
+                let index = self.index_of(UNNAMED_COLUMN);
+                return self.put(index, self.rows, cell);
+            }
+            // A row in which every column is missing.
+            (_, Cell::Missing) => return,
+            (Rows::Unknown, _) => "a number or an object",
+            (Rows::Numbers, _) => "a number or null",
+            (Rows::Objects, _) => "an object",
+        };
+        let (row, line) = (self.rows, self.line);
+        let at = || if self.places == Places::Lines { format!("line {line}") } else { format!("/{row}") };
+        self.faults.push(at, || cell.unlike(expected));
+    }
+
+    /// Reads an object of equally long arrays; `look_up` is called after each element.
+    ///
+    /// # Errors
+    /// Where the text is not JSON, and what `look_up` says.
+    pub fn arrays(
+        &mut self,
+        reader: &mut JsonReader<'_>,
+        look_up: impl Fn(&Self, usize, usize) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let mut first: Option<(String, usize)> = None;
+        reader.object(|reader, key| {
+            let index = self.index_of(&key);
+            if self.is_repeated(index, 0) {
+                reader.skip()?;
+                self.faults.push(|| pointer("", &key), || format!("the column \"{key}\" stands twice"));
+                return Ok(());
+            }
+            if reader.peek() != Some(b'[') {
+                let cell = reader.cell()?;
+                self.faults.push(|| pointer("", &key), || cell.unlike("an array of numbers"));
+                return Ok(());
+            }
+            let mut length = 0;
+            reader.array(|reader, row| {
+                let cell = reader.cell()?;
+                self.put(index, row, cell);
+                length = row + 1;
+                look_up(self, row, reader.position())
+            })?;
+            self.rows = self.rows.max(length);
+            let (other, expected) = first.get_or_insert_with(|| (key.clone().into_owned(), length));
+            if length != *expected {
+                let detail = || format!("expected {expected} elements, as in \"{other}\", found {length}");
+                self.faults.push(|| pointer("", &key), detail);
+            }
+            Ok(())
+        })
     }
 
     fn index_of(&mut self, name: &str) -> usize {
@@ -64,45 +184,57 @@ impl<'a> JsonColumns<'a> {
     fn begin(&mut self, name: &str) -> usize {
         let named = self.names.is_some_and(|names| names.iter().any(|n| n == name));
         let column = Column { name: name.to_owned(), data_type: "number".into(), ..Column::default() };
-        self.drafts.push(Draft { column, wanted: named || self.names.is_none(), named, other: None });
+        let wanted = named || self.names.is_none();
+        self.drafts.push(Draft { column, wanted, named, number: false, other: None, last: None });
         self.drafts.len() - 1
+    }
+
+    fn is_repeated(&mut self, index: usize, row: usize) -> bool {
+        self.drafts[index].last.replace(row) == Some(row)
+    }
+
+    fn place(&self, row: usize, name: &str) -> String {
+        match self.places {
+            Places::RowFirst => pointer(&format!("/{row}"), name),
+            Places::ColumnFirst => pointer(&pointer("", name), row),
+            Places::Lines => format!("line {}, column {name}", self.line),
+        }
     }
 
     fn put(&mut self, index: usize, row: usize, cell: Cell) {
         let draft = &mut self.drafts[index];
         if !draft.wanted {
-            return;
+            return draft.note(&cell);
         }
         let (value, inexact) = match cell {
             Cell::Number { value, inexact } => (value, inexact),
             Cell::Missing => (f64::NAN, false),
-            other if draft.named => {
-                let name = &draft.column.name;
-                let at = || match self.places {
-                    Places::RowFirst => pointer(&format!("/{row}"), name),
-                    Places::ColumnFirst => pointer(&pointer("", name), row),
-                    Places::Lines => format!("line {}, column {name}", row + 1),
-                };
-                self.faults.push(at, || format!("expected a number, found {}", other.describe()));
-                (f64::NAN, false)
+            other if draft.named || matches!(other, Cell::Beyond(_)) => {
+                let draft = &self.drafts[index];
+                let at = self.place_if_told(row, &draft.column.name);
+                return self.faults.push(|| at, || other.unlike("a number"));
             }
             other => {
-                draft.other = Some((kind(&other), other.describe()));
+                draft.note(&other);
                 draft.wanted = false;
                 draft.column.values = Vec::new();
                 return;
             }
         };
+        draft.number |= !value.is_nan();
         let values = &mut draft.column.values;
-        // A key that is missing in earlier rows is missing there; of a key that stands twice the last counts.
+        // A key that is missing in earlier rows is missing there.
         values.resize(row, f64::NAN);
         values.push(value);
         draft.column.inexact_integers += u64::from(inexact);
     }
 
-    /// Bytes that the columns take.
-    pub fn bytes(&self) -> u64 {
-        self.drafts.iter().map(|draft| draft.column.values.len() as u64 * 8).sum()
+    /// The place of a cell, where there is still room to tell it.
+    fn place_if_told(&self, row: usize, name: &str) -> String {
+        match self.faults.first.len() < caudal_core::fault::FAULTS_TOLD {
+            true => self.place(row, name),
+            false => String::new(),
+        }
     }
 
     /// # Errors
@@ -111,9 +243,12 @@ impl<'a> JsonColumns<'a> {
         if !self.faults.is_empty() {
             return Err(Error::from_faults(ErrorKind::InvalidData, self.faults));
         }
+        if self.drafts.is_empty() && self.rows > 0 && self.kind == Rows::Unknown {
+            self.begin(UNNAMED_COLUMN);
+        }
         let offered: Vec<_> = self.drafts.iter().map(offer).collect();
         if offered.is_empty() {
-            return Err(super::no_rows());
+            return Err(self.without_columns());
         }
         let choice = choose(&offered, self.names)?;
         let mut columns = Vec::with_capacity(choice.positions.len());
@@ -125,181 +260,39 @@ impl<'a> JsonColumns<'a> {
         let skipped = choice.skipped;
         Ok(Table { rows: self.rows, columns, skipped, format: Some(format), bytes_read: reading.size })
     }
+
+    fn without_columns(&self) -> Error {
+        let detail = match self.places {
+            Places::ColumnFirst => "expected at least one named array, found an object without keys",
+            _ if self.rows > 0 => "the objects have no keys, and objects without keys hold no columns",
+            _ => return super::no_rows(),
+        };
+        Error::new(ErrorKind::InvalidData, detail)
+    }
 }
 
-fn kind(cell: &Cell) -> &'static str {
-    match cell {
-        Cell::Boolean(_) => "boolean",
-        Cell::Nested(_) => "nested",
-        _ => "text",
+impl Draft {
+    /// Remembers what a column holds that is not processed.
+    fn note(&mut self, cell: &Cell) {
+        let kind = match cell {
+            Cell::Missing => return,
+            Cell::Number { .. } | Cell::Beyond(_) => {
+                self.number = true;
+                return;
+            }
+            Cell::Boolean(_) => "boolean",
+            Cell::Nested(_) => "nested",
+            Cell::Text(_) => "text",
+        };
+        self.other.get_or_insert_with(|| (kind, cell.describe()));
     }
 }
 
 fn offer(draft: &Draft) -> Offered {
     let (data_type, unfit) = match &draft.other {
-        None => ("number", None),
+        None if draft.wanted || draft.number => ("number", None),
+        None => ("unknown", None),
         Some((kind, found)) => (*kind, Some(format!("it holds {kind} values, such as {found}"))),
     };
     Offered { name: draft.column.name.clone(), data_type: data_type.into(), unfit }
-}
-
-/// Reads one row: an object, or a bare number or null, which belongs to the column `value`.
-pub struct RowSeed<'c, 'a>(pub &'c mut JsonColumns<'a>);
-
-impl RowSeed<'_, '_> {
-    fn bare<E: serde::de::Error>(self, cell: Cell) -> Result<(), E> {
-        if !matches!(cell, Cell::Number { .. } | Cell::Missing) {
-            let row = self.0.rows;
-            let place =
-                if self.0.places == Places::Lines { format!("line {}", row + 1) } else { format!("/{row}") };
-            return Err(E::custom(format!(
-                "{place}: expected a number or an object, found {}",
-                cell.describe()
-            )));
-        }
-        let index = self.0.index_of(UNNAMED_COLUMN);
-        self.0.put(index, self.0.rows, cell);
-        self.0.end_row();
-        Ok(())
-    }
-}
-
-impl JsonColumns<'_> {
-    fn end_row(&mut self) {
-        self.rows += 1;
-        self.hint = 0;
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for RowSeed<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RowSeed<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or a number")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(index) = map.next_key_seed(KeySeed(self.0))? {
-            let cell = map.next_value()?;
-            self.0.put(index, self.0.rows, cell);
-        }
-        self.0.end_row();
-        Ok(())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
-        self.bare(Cell::float(value))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.bare(Cell::signed(value))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.bare(Cell::unsigned(value))
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.bare(Cell::Missing)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        self.bare(Cell::Boolean(value))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
-        self.bare(Cell::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        let row = self.0.rows;
-        Err(A::Error::custom(format!("/{row}: expected a number or an object, found an array")))
-    }
-}
-
-/// Reads a key as the index of its column, without keeping its text.
-struct KeySeed<'c, 'a>(&'c mut JsonColumns<'a>);
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_, '_> {
-    type Value = usize;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_, '_> {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a column name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<usize, E> {
-        Ok(self.0.index_of(name))
-    }
-}
-
-/// Reads an object of equally long arrays.
-pub struct ArraysVisitor<'c, 'a>(pub &'c mut JsonColumns<'a>);
-
-impl<'de> Visitor<'de> for ArraysVisitor<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of equally long arrays")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let columns = self.0;
-        let mut first: Option<(String, usize)> = None;
-        while let Some(index) = map.next_key_seed(KeySeed(columns))? {
-            let length = map.next_value_seed(ArraySeed(columns, index))?;
-            let name = columns.drafts[index].column.name.clone();
-            let (other, expected) = first.get_or_insert_with(|| (name.clone(), length));
-            if length != *expected {
-                let detail = || format!("expected {expected} elements, as in \"{other}\", found {length}");
-                columns.faults.push(|| pointer("", &name), detail);
-            }
-        }
-        columns.rows = first.map_or(0, |(_, length)| length);
-        Ok(())
-    }
-}
-
-/// Reads one array into a column; returns its length.
-struct ArraySeed<'c, 'a>(&'c mut JsonColumns<'a>, usize);
-
-impl<'de> DeserializeSeed<'de> for ArraySeed<'_, '_> {
-    type Value = usize;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ArraySeed<'_, '_> {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of numbers, in an object of equally long arrays")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<usize, A::Error> {
-        let ArraySeed(columns, index) = self;
-        let mut row = 0;
-        while let Some(cell) = seq.next_element()? {
-            columns.put(index, row, cell);
-            row += 1;
-        }
-        Ok(row)
-    }
 }

@@ -5,6 +5,8 @@ mod arrow_ipc;
 mod cells;
 mod columns;
 mod csv;
+mod csv_bytes;
+mod derived;
 mod json;
 mod json_columns;
 mod parquet;
@@ -22,6 +24,8 @@ use tokio::sync::OnceCell;
 
 pub(crate) use self::arrow_arrays::convert;
 pub(crate) use self::cells::{Number, number};
+pub use self::columns::{listed, unknown_column};
+pub use self::derived::Gathering;
 pub(crate) use self::parquet::metadata as parquet_metadata;
 use self::source_path::Form;
 use crate::bucket::Bucket;
@@ -74,10 +78,18 @@ impl Datasets {
         let read = async || {
             let (source, limit) = (self.source(input).await?, self.options.memory_limit);
             let control = ScanControl::new(input, "reading");
-            let table = in_background(move || source.table(limit, &control)).await?;
+            let table = in_background(move || source.table(limit, &control)).await.map_err(at_source)?;
             Ok(Arc::new(table))
         };
         self.opened(input).table.get_or_try_init(read).await.cloned()
+    }
+
+    /// Puts what was derived from a job's source in its place, until the job is released.
+    pub fn replace(&self, job: JobId, source: Source) -> Arc<Source> {
+        let source = Arc::new(source);
+        let opened = Opened { source: Arc::new(OnceCell::from(source.clone())), table: Arc::default() };
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(job, opened);
+        source
     }
 
     /// Bytes that one job may take.
@@ -100,10 +112,10 @@ impl Datasets {
             Some(content) => crate::inline::decode(&content).map(Source::from),
             None => open_source(&input, &options),
         };
-        let source = in_background(open).await?;
-        match source.rows() {
-            0 => Err(no_rows()),
-            _ => Ok(Arc::new(source)),
+        match in_background(open).await {
+            Ok(source) if source.rows() == 0 => Err(at_source(no_rows())),
+            Ok(source) => Ok(Arc::new(source)),
+            Err(error) => Err(at_source(error)),
         }
     }
 
@@ -131,6 +143,14 @@ async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Sen
         // A decoder that panics has met bytes that it was not made for.
         Error::new(ErrorKind::InvalidData, "the source cannot be decoded: it is damaged").cause(e)
     })?
+}
+
+/// A fault of the whole source has the source as its place.
+fn at_source(mut error: Error) -> Error {
+    if error.kind == ErrorKind::InvalidData && error.faults.is_empty() {
+        error.faults.push(|| "/source".into(), || error.detail.clone());
+    }
+    error
 }
 
 fn open_source(input: &StageInput, options: &SourceOptions) -> Result<Source> {

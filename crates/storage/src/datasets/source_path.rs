@@ -1,6 +1,6 @@
 //! From a source's URI to a file that may be read.
 
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -17,9 +17,11 @@ pub fn open(uri: &str, allowed_roots: &[PathBuf]) -> Result<(File, PathBuf)> {
     let shown = path.display();
     let real = path.canonicalize().map_err(|e| match e.kind() {
         // Outside the allowed folders even the absence of a file is nobody's business.
-        std::io::ErrorKind::NotFound if is_allowed_by_name(&path, allowed_roots) => {
-            unavailable(format!("there is no file {shown}"))
-        }
+        std::io::ErrorKind::NotFound if is_allowed_by_name(&path, allowed_roots) => match path.metadata() {
+            // An open pipe has no path to lead to.
+            Ok(found) if !found.is_file() => no_file(&path, found.file_type()),
+            _ => unavailable(format!("there is no file {shown}")),
+        },
         std::io::ErrorKind::NotFound => forbidden(&path),
         _ => unavailable(format!("{shown} cannot be read: {e}")),
     })?;
@@ -27,11 +29,39 @@ pub fn open(uri: &str, allowed_roots: &[PathBuf]) -> Result<(File, PathBuf)> {
     if !roots.into_iter().any(|root| real.starts_with(root)) {
         return Err(forbidden(&path));
     }
-    if real.is_dir() {
-        return Err(unavailable(format!("{shown} is a folder; expected one file")));
+    // Before it is opened: opening a pipe waits for whoever writes into it.
+    let unreadable = |e| unavailable(format!("{shown} cannot be read: {e}"));
+    let kind = real.metadata().map_err(unreadable)?.file_type();
+    if !kind.is_file() {
+        return Err(no_file(&path, kind));
     }
-    let file = File::open(&real).map_err(|e| unavailable(format!("{shown} cannot be read: {e}")))?;
+    let file = File::open(&real).map_err(unreadable)?;
     Ok((file, real))
+}
+
+fn no_file(path: &Path, kind: FileType) -> Error {
+    let error = unavailable(format!("{} is {}; expected one regular file", path.display(), kind_name(kind)));
+    match kind.is_dir() {
+        true => error,
+        false => error.hint("write what it gives into a file, and name that file"),
+    }
+}
+
+#[cfg(unix)]
+fn kind_name(kind: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match kind {
+        kind if kind.is_dir() => "a folder",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        kind if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "no regular file",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind_name(kind: FileType) -> &'static str {
+    if kind.is_dir() { "a folder" } else { "no regular file" }
 }
 
 fn path_of(uri: &str) -> Result<PathBuf> {
@@ -85,7 +115,7 @@ pub enum Form {
 /// The form of a file: what was asked for, else by its first bytes, else by its name.
 ///
 /// # Errors
-/// `SourceUnavailable` when the first bytes cannot be read.
+/// `SourceUnavailable` when the first bytes cannot be read; `InvalidData` for a compressed file.
 pub fn form_of(file: &mut File, path: &Path, asked: Option<SourceFormat>) -> Result<Form> {
     let mut start = [0u8; 4096];
     let mut length = 0;
@@ -97,6 +127,7 @@ pub fn form_of(file: &mut File, path: &Path, asked: Option<SourceFormat>) -> Res
     }
     file.seek(SeekFrom::Start(0)).map_err(|e| super::unreadable(&e))?;
     let start = &start[..length];
+    check_uncompressed(start)?;
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let arrow = if start.starts_with(b"ARROW1") { Form::ArrowFile } else { Form::ArrowStream };
     Ok(match asked {
@@ -119,7 +150,26 @@ pub fn form_of(file: &mut File, path: &Path, asked: Option<SourceFormat>) -> Res
     })
 }
 
+fn check_uncompressed(start: &[u8]) -> Result<()> {
+    let forms: [(&[u8], &str, &str); 5] = [
+        (b"\x1F\x8B", "gzip", "gunzip FILE"),
+        (b"\x28\xB5\x2F\xFD", "zstd", "unzstd FILE"),
+        (b"\xFD7zXZ\0", "xz", "unxz FILE"),
+        (b"BZh9", "bzip2", "bunzip2 FILE"),
+        (b"PK\x03\x04", "zip", "unzip FILE"),
+    ];
+    match forms.iter().find(|(mark, ..)| start.starts_with(mark)) {
+        None => Ok(()),
+        Some((_, form, cure)) => {
+            let detail = format!("the source is compressed with {form}, which is not read");
+            Err(Error::new(ErrorKind::InvalidData, detail)
+                .hint(format!("decompress it first, for instance with {cure}")))
+        }
+    }
+}
+
 fn by_first_character(start: &[u8]) -> Form {
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
     match start.trim_ascii_start().first() {
         Some(b'[') => Form::Json,
         // One whole object on the first line is NDJSON; an object that goes on is a document.

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed; it makes its own identities"
 )]
 
+mod faults;
 mod normalized;
 mod records;
 mod scanning;

@@ -1,7 +1,7 @@
 //! The `dataframe` pipeline: the statistics as queries that DataFusion plans and runs.
 
 mod pass_udaf;
-mod provider;
+pub(crate) mod provider;
 mod queries;
 
 use std::sync::Arc;
@@ -20,20 +20,26 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::{Builder, Runtime};
 
 use self::queries::Queries;
+use crate::derived::DerivedSources;
 use crate::normalized::{normalized_statistics, read_back};
 use crate::statistics::{column_statistics, profile_options};
 
 /// DataFusion, on threads of its own so that a long query never keeps a request waiting.
 pub struct Dataframe {
     datasets: Datasets,
-    engine: Engine,
+    engine: Arc<Engine>,
 }
 
 impl Dataframe {
     /// # Errors
     /// `Internal` when its threads cannot be started.
     pub fn new(datasets: Datasets) -> Result<Self> {
-        Ok(Dataframe { datasets, engine: Engine::new()? })
+        Ok(Dataframe { datasets, engine: Arc::new(Engine::new()?) })
+    }
+
+    /// The sources of jobs, and what they ask to be derived from them, on the same threads.
+    pub fn derived_sources(&self) -> DerivedSources {
+        DerivedSources::new(self.datasets.clone(), self.engine.clone())
     }
 }
 
@@ -54,6 +60,9 @@ impl Pipeline for Dataframe {
     }
 }
 
+/// Stack of each thread: an expression as long as a request may hold is taken apart by recursion.
+const STACK_BYTES: usize = 32 << 20;
+
 /// Sessions and threads to run queries with.
 pub(crate) struct Engine {
     /// Taken out only when dropped.
@@ -72,10 +81,15 @@ impl Engine {
     }
 
     pub(crate) fn with_partitions(partitions: usize) -> Result<Engine> {
-        let threads =
-            Builder::new_multi_thread().worker_threads(partitions).thread_name("dataframe").build().map_err(
-                |e| Error::new(ErrorKind::Internal, "the dataframe threads cannot be started").cause(e),
-            )?;
+        let mut threads = Builder::new_multi_thread();
+        threads
+            .worker_threads(partitions)
+            .thread_name("dataframe")
+            .thread_stack_size(STACK_BYTES)
+            .enable_time();
+        let threads = threads.build().map_err(|e| {
+            Error::new(ErrorKind::Internal, "the dataframe threads cannot be started").cause(e)
+        })?;
         let session = |partitions| {
             let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(BLOCK_ROWS);
             SessionContext::new_with_config(config)
@@ -100,12 +114,20 @@ impl Engine {
         let queries = Queries { session, partitions, cancel: input.cancel.clone() };
         let options = profile_options(statistics, memory);
         let input = input.clone();
-        let work = async move {
+        self.run(async move {
             let columns = profile(&queries, &source, normalized.as_ref(), options, &input).await;
             columns.map_err(explained)
-        };
+        })
+        .await
+    }
+
+    /// Runs work on the engine's own threads.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         let threads = self.threads.as_ref().expect("the threads live as long as the engine");
-        let stopped = |e| Error::new(ErrorKind::Internal, "the dataframe pipeline stopped").cause(e);
+        let stopped = |e| Error::new(ErrorKind::Internal, "the query engine stopped").cause(e);
         threads.spawn(work).await.map_err(stopped)?
     }
 }

@@ -1,9 +1,9 @@
-//! Columns of a source as DataFusion sees them: one batch for each block of 65,536 rows, with its number.
+//! Columns of a source as DataFusion sees them: one batch for each block of 65,536 rows, with its number where wanted.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use caudal_core::ports::CancelToken;
@@ -37,6 +37,7 @@ pub(super) fn provider(
     let partition = |p: u64| -> Arc<dyn PartitionStream> {
         Arc::new(Partition {
             schema: schema.clone(),
+            numbered: true,
             source: source.clone(),
             columns: columns.to_vec(),
             blocks: blocks * p / partitions..blocks * (p + 1) / partitions,
@@ -48,13 +49,15 @@ pub(super) fn provider(
 }
 
 /// Neighbouring blocks of a source.
-struct Partition {
-    schema: SchemaRef,
-    source: Arc<Source>,
-    columns: Vec<usize>,
-    blocks: Range<u64>,
-    cancel: CancelToken,
-    steps: Steps,
+pub(crate) struct Partition {
+    pub schema: SchemaRef,
+    /// Whether the first column holds the number of a row's block.
+    pub numbered: bool,
+    pub source: Arc<Source>,
+    pub columns: Vec<usize>,
+    pub blocks: Range<u64>,
+    pub cancel: CancelToken,
+    pub steps: Steps,
 }
 
 impl std::fmt::Debug for Partition {
@@ -70,6 +73,7 @@ impl PartitionStream for Partition {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (schema, cancel, steps) = (self.schema.clone(), self.cancel.clone(), self.steps.clone());
+        let (source, numbered) = (self.source.clone(), self.numbered);
         let external = |e| DataFusionError::External(Box::new(e));
         let batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send> =
             match BatchReader::new(self.source.clone(), &self.columns, self.blocks.clone()) {
@@ -80,7 +84,8 @@ impl PartitionStream for Partition {
                     }
                     let read = reader.next_batch().map_err(external).transpose()?;
                     Some(read.and_then(|read| {
-                        let batch = batch(&schema, &read)?;
+                        let rows = source.block(read.block);
+                        let batch = batch(&schema, &read, (rows.end - rows.start) as usize, numbered)?;
                         steps.add((batch.num_rows() * read.columns.len()) as u64);
                         Ok(batch)
                     }))
@@ -90,11 +95,17 @@ impl PartitionStream for Partition {
     }
 }
 
-fn batch(schema: &SchemaRef, read: &Batch<'_>) -> arrow::error::Result<RecordBatch> {
-    let rows = read.columns.first().map_or(0, |values| values.len());
-    let numbers: ArrayRef = Arc::new(UInt64Array::from_value(read.block, rows));
-    let arrays = read.columns.iter().map(|rows| values(rows));
-    RecordBatch::try_new(schema.clone(), std::iter::once(numbers).chain(arrays).collect())
+fn batch(
+    schema: &SchemaRef,
+    read: &Batch<'_>,
+    rows: usize,
+    numbered: bool,
+) -> arrow::error::Result<RecordBatch> {
+    let numbers = numbered.then(|| Arc::new(UInt64Array::from_value(read.block, rows)) as ArrayRef);
+    let arrays = numbers.into_iter().chain(read.columns.iter().map(|rows| values(rows)));
+    // A query that only counts rows asks for no column.
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema.clone(), arrays.collect(), &options)
 }
 
 /// NaN becomes null here, once, since comparisons with NaN mean different things to different kernels;
