@@ -94,6 +94,7 @@ def main():
     parser.add_argument("--columns", type=int, default=30)
     parser.add_argument("--memory-limit", default="512MB")
     parser.add_argument("--statistics", default="full")
+    parser.add_argument("--make-only", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--keep", action="store_true", help="keep the data set for the next run")
     parser.add_argument("--binary", default=str(TARGET / "release" / "caudal"))
     arguments = parser.parse_args()
@@ -104,8 +105,11 @@ def main():
     folder = environment.cache_folder() / "bench-data"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"bounded-{rows}x{arguments.columns}.parquet"
+    if arguments.make_only:
+        return make(path, rows, arguments.columns)
     if not path.exists():
-        make(path, rows, arguments.columns)
+        # In a process of its own: a child begins with the peak memory of its parent, and ours is measured below.
+        subprocess.run([sys.executable, __file__, *sys.argv[1:], "--make-only"], check=True)
     print(f"{path.stat().st_size / 1e9:.1f} GB, {rows} rows x {arguments.columns} columns, "
           f"limit {arguments.memory_limit}, statistics {arguments.statistics}", flush=True)
     with tempfile.TemporaryDirectory(dir=folder) as bucket:

@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::job::{JobId, SkippedColumn};
 use crate::request::Normalization;
@@ -111,8 +112,9 @@ record! {
         min: Option<f64>,
         max: Option<f64>,
         parameters: ScalerParameters,
-        /// The first ten values that were written; missing and infinite ones are null.
-        normalized_data: Vec<Option<f64>>,
+        /// The first ten values that were written, as JSON has them: null for missing, "Infinity", "-Infinity".
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<Option<f64>>))]
+        normalized_data: Vec<WrittenValue>,
         /// `constant_column`, `zero_iqr`.
         warnings: Vec<String>,
     }
@@ -125,6 +127,47 @@ record! {
         scale: Option<f64>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         half_scale: Option<f64>,
+    }
+}
+
+/// A value of the normalised data in JSON: a number, null for NaN, or an infinity by its name.
+#[derive(Clone, Copy, Debug)]
+pub struct WrittenValue(pub f64);
+
+impl PartialEq for WrittenValue {
+    /// Missing values are all the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || (self.0.is_nan() && other.0.is_nan())
+    }
+}
+
+impl Serialize for WrittenValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            x if x.is_finite() => serializer.serialize_f64(x),
+            x if x.is_nan() => serializer.serialize_none(),
+            x if x > 0.0 => serializer.serialize_str("Infinity"),
+            _ => serializer.serialize_str("-Infinity"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WrittenValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(f64),
+            Named(String),
+            Missing(()),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(x) => Ok(WrittenValue(x)),
+            Written::Missing(()) => Ok(WrittenValue(f64::NAN)),
+            Written::Named(name) if name == "Infinity" => Ok(WrittenValue(f64::INFINITY)),
+            Written::Named(name) if name == "-Infinity" => Ok(WrittenValue(f64::NEG_INFINITY)),
+            Written::Named(name) => Err(D::Error::custom(format!("expected a number, found \"{name}\""))),
+        }
     }
 }
 

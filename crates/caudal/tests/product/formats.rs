@@ -128,6 +128,8 @@ fn the_normalised_data_is_stored_in_the_form_that_was_asked_for() {
         let folder = place.bucket().join("normalized_data").join(response["job_id"].as_str().expect("an id"));
         assert!(folder.join(name).is_file(), "{} has no {name}", folder.display());
         assert_eq!(folder.join("manifest.json").is_file(), format != "json");
+        let first = &response["gpu_processing"]["columns"]["x"]["normalized_data"];
+        assert_eq!(*first, json!([-1.0, null, 1.0, "Infinity"]), "{format}");
         let normalized = &response["spark_processing"]["rdd_results"]["columns"]["x"]["normalized"];
         let expected = json!({"count": 2, "mean": 0.0, "std_dev": 1.0, "min": -1.0, "max": 1.0});
         assert_eq!(*normalized, expected, "{format}");

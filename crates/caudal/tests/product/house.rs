@@ -226,7 +226,7 @@ fn functions(text: &str) -> Vec<(String, usize)> {
 
 /// Packages with their features, one line each, as cargo resolves them with or without what only tests need.
 fn resolved(edges: &str) -> BTreeSet<String> {
-    let tree = std::process::Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+    let tree = std::process::Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--workspace", "--prefix", "none", "-f", "{p} [{f}]", "-e", edges])
         .current_dir(root())
         .output()

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use caudal_core::job::Plan;
 use caudal_core::ports::{Normalizer, StageInput};
 use caudal_core::request::Normalization;
-use caudal_core::results::{Columns, GpuProcessing, NormalizedColumn, ScalerParameters};
+use caudal_core::results::{Columns, GpuProcessing, NormalizedColumn, ScalerParameters, WrittenValue};
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_kernels::{Fit, Method, apply, apply_in_place, fit_column, survey};
 use caudal_storage::{Datasets, Source, SourceColumn, Steps};
@@ -98,14 +98,14 @@ impl Fitted {
         let result = |(column, fit): (usize, &Fit)| {
             let mut first = vec![0.0; shown as usize];
             self.fill(column, 0..shown, &mut first)?;
-            let first = first.into_iter().map(|x| x.is_finite().then_some(x)).collect();
+            let first = first.into_iter().map(WrittenValue).collect();
             Ok((self.source.name(column).to_owned(), describe(fit, first)))
         };
         self.fits.iter().enumerate().map(result).collect()
     }
 }
 
-fn describe(fit: &Fit, normalized_data: Vec<Option<f64>>) -> NormalizedColumn {
+fn describe(fit: &Fit, normalized_data: Vec<WrittenValue>) -> NormalizedColumn {
     let summary = &fit.summary;
     NormalizedColumn {
         count: summary.count,

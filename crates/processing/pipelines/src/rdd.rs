@@ -14,7 +14,7 @@ use caudal_storage::{Datasets, Source, SourceColumn, Steps};
 use rayon::prelude::*;
 
 use crate::normalized::{normalized_statistics, read_back};
-use crate::statistics::{column_statistics, profile_options};
+use crate::statistics::{column_statistics, columns_at_once, profile_options};
 
 /// Our own kernels over rayon.
 pub struct Rdd {
@@ -59,23 +59,25 @@ pub(crate) fn profile(
     // Two passes over the source, and one over what was written.
     let passes = 2 + u64::from(normalized.is_some());
     let steps = Steps::new(input, "rdd", passes * source.rows() * source.columns() as u64);
-    let options = profile_options(statistics, memory);
-    // A worker that waits for others within a column takes up another column meanwhile.
-    let columns: Result<Vec<ColumnStatistics>> = (0..source.columns())
-        .into_par_iter()
-        .map(|column| {
+    let at_once = columns_at_once(source, rayon::current_num_threads());
+    let options = profile_options(statistics, memory, at_once);
+    let profiled = |column| {
+        let control = steps.control();
+        let scanned = SourceColumn { source, column, control: &control };
+        let profile = profile_column(&scanned, &scanned.sample()?, options)?;
+        let written = normalized.map(|source| {
             let control = steps.control();
-            let scanned = SourceColumn { source, column, control: &control };
-            let profile = profile_column(&scanned, &scanned.sample()?, options)?;
-            let written = normalized.map(|source| {
-                let control = steps.control();
-                column_moments(&SourceColumn { source, column, control: &control })
-            });
-            let written = written.transpose()?.map(|moments| normalized_statistics(moments.summary()));
-            let inexact = source.inexact_integers(column).unwrap_or(0);
-            Ok(column_statistics(profile, inexact, written))
-        })
-        .collect();
+            column_moments(&SourceColumn { source, column, control: &control })
+        });
+        let written = written.transpose()?.map(|moments| normalized_statistics(moments.summary()));
+        let inexact = source.inexact_integers(column).unwrap_or(0);
+        Ok(column_statistics(profile, inexact, written))
+    };
+    let columns: Result<Vec<ColumnStatistics>> = match at_once {
+        1 => (0..source.columns()).map(profiled).collect(),
+        // A worker that waits for others within a column takes up another column meanwhile.
+        _ => (0..source.columns()).into_par_iter().map(profiled).collect(),
+    };
     steps.finish();
     Ok(source.names().map(str::to_owned).zip(columns?).collect())
 }

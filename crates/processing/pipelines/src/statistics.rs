@@ -5,6 +5,7 @@ use caudal_core::results::{
     ColumnStatistics, Fences, Histogram, Mode, NormalizedStatistics, Percentiles, Quartiles,
 };
 use caudal_kernels::{Profile, ProfileOptions};
+use caudal_storage::Source;
 
 /// The statistics of one column.
 pub(crate) fn column_statistics(
@@ -61,12 +62,19 @@ pub(crate) fn column_statistics(
 /// Bytes of one value that is held while different values are counted.
 const HELD_BYTES: u64 = 8;
 
+/// Blocks from which on a column alone keeps every worker busy.
+const LONG_COLUMN: u64 = 64;
+
+/// Columns that are worked on at the same time, `most` of them where they are short: what is held of each adds up.
+pub(crate) fn columns_at_once(source: &Source, most: usize) -> usize {
+    if source.blocks() < LONG_COLUMN { most } else { 1 }
+}
+
 /// What a job asks of a profile, within a share of the memory that it may take: a quarter of it for the values that
-/// are held, whichever columns are worked on at the same time.
-pub(crate) fn profile_options(statistics: StatisticsLevel, memory: u64) -> ProfileOptions {
-    let columns = rayon::current_num_threads() as u64;
+/// are held of all columns that are worked on at the same time.
+pub(crate) fn profile_options(statistics: StatisticsLevel, memory: u64, columns: usize) -> ProfileOptions {
     ProfileOptions {
         distinct: statistics == StatisticsLevel::Full,
-        held_values: (memory / 4 / HELD_BYTES / columns).max(1 << 16),
+        held_values: (memory / 4 / HELD_BYTES / columns.max(1) as u64).max(1 << 16),
     }
 }

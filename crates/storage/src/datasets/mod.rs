@@ -30,8 +30,7 @@ pub(crate) use self::parquet::metadata as parquet_metadata;
 use self::source_path::Form;
 use crate::bucket::Bucket;
 use crate::keys;
-use crate::source::{ScanControl, Source};
-use crate::table::Table;
+use crate::source::Source;
 
 /// What reading sources is bound by.
 #[derive(Clone, Debug, Default)]
@@ -50,12 +49,8 @@ pub struct Datasets {
     opened: Arc<Mutex<HashMap<JobId, Opened>>>,
 }
 
-/// What is kept of a job: its source, opened when it is first wanted, and the same as a table.
-#[derive(Clone, Default)]
-struct Opened {
-    source: Arc<OnceCell<Arc<Source>>>,
-    table: Arc<OnceCell<Arc<Table>>>,
-}
+/// A source that is opened when it is first wanted.
+type Opened = Arc<OnceCell<Arc<Source>>>;
 
 impl Datasets {
     pub fn new(bucket: Bucket, options: SourceOptions) -> Self {
@@ -67,27 +62,13 @@ impl Datasets {
     /// # Errors
     /// `SourceUnavailable`, `InvalidData` with every fault, `InsufficientMemory`, `Cancelled`.
     pub async fn source(&self, input: &StageInput) -> Result<Arc<Source>> {
-        self.opened(input).source.get_or_try_init(|| self.open_source(input)).await.cloned()
-    }
-
-    /// The job's source in memory, read once and shared until the job is released.
-    ///
-    /// # Errors
-    /// Those of [`source`](Self::source), and `InsufficientMemory` where it does not fit.
-    pub async fn table(&self, input: &StageInput) -> Result<Arc<Table>> {
-        let read = async || {
-            let (source, limit) = (self.source(input).await?, self.options.memory_limit);
-            let control = ScanControl::new(input, "reading");
-            let table = in_background(move || source.table(limit, &control)).await.map_err(at_source)?;
-            Ok(Arc::new(table))
-        };
-        self.opened(input).table.get_or_try_init(read).await.cloned()
+        self.opened(input).get_or_try_init(|| self.open_source(input)).await.cloned()
     }
 
     /// Puts what was derived from a job's source in its place, until the job is released.
     pub fn replace(&self, job: JobId, source: Source) -> Arc<Source> {
         let source = Arc::new(source);
-        let opened = Opened { source: Arc::new(OnceCell::from(source.clone())), table: Arc::default() };
+        let opened = Arc::new(OnceCell::from(source.clone()));
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(job, opened);
         source
     }

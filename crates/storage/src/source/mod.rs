@@ -23,7 +23,7 @@ use self::held::Held;
 pub(crate) use self::read_at::{FileAt, ReadAt};
 pub use self::scan::{ScanControl, scan};
 pub use self::steps::Steps;
-use crate::table::{Column, Table};
+use crate::table::Table;
 
 /// Rows of one block; block `b` is rows `b·65,536` to `(b + 1)·65,536`, and the last one may be shorter.
 pub const BLOCK_ROWS: u64 = caudal_kernels::BLOCK_ROWS as u64;
@@ -126,39 +126,6 @@ impl Source {
         // Whoever was first has counted the same.
         let _ = self.inexact_integers.get(column).map(|known| known.set(count));
     }
-
-    /// Everything in memory at once.
-    ///
-    /// # Errors
-    /// `InsufficientMemory` where it is more than `memory_limit` bytes, and those of reading.
-    pub(crate) fn table(&self, memory_limit: u64, control: &ScanControl) -> Result<Table> {
-        // What lies in memory already has fitted.
-        if self.slice(0, 0..self.rows()).is_none() {
-            fits(u128::from(self.rows()) * self.columns() as u128 * 8, memory_limit)?;
-        }
-        let description = self.describe();
-        let mut columns = Vec::with_capacity(self.columns());
-        for (i, described) in description.columns.into_iter().enumerate() {
-            let mut values = vec![0.0; self.rows() as usize];
-            let mut reader = self.reader(i, 0..self.rows())?;
-            for (block, place) in values.chunks_mut(BLOCK_ROWS as usize).enumerate() {
-                control.cancel.check()?;
-                let done = i as u64 * self.rows() + block as u64 * BLOCK_ROWS;
-                control.progress.report(control.step, done, self.description.cells());
-                reader.fill(place)?;
-            }
-            let inexact_integers = self.inexact_integers(i).unwrap_or(reader.inexact_integers());
-            let (name, data_type) = (described.name, described.data_type);
-            columns.push(Column { name, data_type, values, inexact_integers });
-        }
-        Ok(Table {
-            rows: self.rows() as usize,
-            columns,
-            skipped: description.skipped,
-            format: description.format,
-            bytes_read: description.bytes_read,
-        })
-    }
 }
 
 impl From<Table> for Source {
@@ -166,19 +133,6 @@ impl From<Table> for Source {
         let description = table.describe();
         Source::new(description, Box::new(Held(Arc::new(table.columns))))
     }
-}
-
-fn fits(bytes: u128, memory_limit: u64) -> Result<()> {
-    if bytes <= u128::from(memory_limit) {
-        return Ok(());
-    }
-    let megabytes = |bytes: f64| bytes / 1e6;
-    let detail = format!(
-        "the columns take {:.1} MB of memory, and {:.1} MB are allowed",
-        megabytes(bytes as f64),
-        megabytes(memory_limit as f64)
-    );
-    Err(Error::new(ErrorKind::InsufficientMemory, detail).hint("name fewer columns, or raise --memory-limit"))
 }
 
 /// Reads a range of rows of one column, forwards.

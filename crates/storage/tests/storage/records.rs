@@ -7,7 +7,7 @@ use caudal_core::{ErrorKind, JobState};
 use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions};
 use tempfile::TempDir;
 
-use crate::support::{buckets, entry, minute, record, stage};
+use crate::support::{buckets, entry, minute, record, stage, table_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_writers_one_owns_an_entry_and_the_others_are_told_who() {
@@ -132,7 +132,8 @@ async fn inline_numbers_come_back_bit_by_bit() {
         let mut mine = record(5, minute(0));
         mine.inline = true;
         BucketRecords::new(bucket.clone()).create(&mine, Some(&InlineTable { columns })).await.unwrap();
-        let table = Datasets::new(bucket, SourceOptions::default()).table(&stage(mine)).await.unwrap();
+        let source = Datasets::new(bucket, SourceOptions::default()).source(&stage(mine)).await.unwrap();
+        let table = table_of(&source).unwrap();
         let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&table.columns[0].values), bits(&values), "{backend}");
         assert_eq!(table.columns[0].name, "a.\"b\"\nc", "{backend}");

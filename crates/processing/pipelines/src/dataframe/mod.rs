@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::queries::Queries;
 use crate::derived::DerivedSources;
 use crate::normalized::{normalized_statistics, read_back};
-use crate::statistics::{column_statistics, profile_options};
+use crate::statistics::{column_statistics, columns_at_once, profile_options};
 
 /// DataFusion, on threads of its own so that a long query never keeps a request waiting.
 pub struct Dataframe {
@@ -112,10 +112,11 @@ impl Engine {
             _ => (self.parallel.clone(), self.partitions.min(blocks)),
         };
         let queries = Queries { session, partitions, cancel: input.cancel.clone() };
-        let options = profile_options(statistics, memory);
+        let at_once = columns_at_once(&source, COLUMNS_AT_ONCE);
+        let options = profile_options(statistics, memory, at_once);
         let input = input.clone();
         self.run(async move {
-            let columns = profile(&queries, &source, normalized.as_ref(), options, &input).await;
+            let columns = profile(&queries, &source, normalized.as_ref(), at_once, options, &input).await;
             columns.map_err(explained)
         })
         .await
@@ -141,13 +142,14 @@ impl Drop for Engine {
     }
 }
 
-/// Columns that one scan takes: bounds the memory for what is held of each.
+/// Short columns that one scan takes.
 const COLUMNS_AT_ONCE: usize = 8;
 
 async fn profile(
     queries: &Queries,
     source: &Arc<Source>,
     normalized: Option<&Arc<Source>>,
+    at_once: usize,
     options: ProfileOptions,
     input: &StageInput,
 ) -> datafusion::error::Result<Columns<ColumnStatistics>> {
@@ -155,8 +157,8 @@ async fn profile(
     let passes = 2 + u64::from(normalized.is_some());
     let steps = Steps::new(input, "dataframe", passes * source.rows() * count as u64);
     let mut columns = Columns::with_capacity(count);
-    for start in (0..count).step_by(COLUMNS_AT_ONCE) {
-        let group = start..count.min(start + COLUMNS_AT_ONCE);
+    for start in (0..count).step_by(at_once) {
+        let group = start..count.min(start + at_once);
         let profilings = group.clone().map(|column| {
             let control = steps.control();
             let sample = SourceColumn { source, column, control: &control }.sample();
