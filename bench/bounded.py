@@ -11,15 +11,12 @@ import argparse
 import json
 import os
 import pathlib
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from peers import environment  # noqa: E402
+from peers import environment, process  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -113,19 +110,15 @@ def main():
     print(f"{path.stat().st_size / 1e9:.1f} GB, {rows} rows x {arguments.columns} columns, "
           f"limit {arguments.memory_limit}, statistics {arguments.statistics}", flush=True)
     with tempfile.TemporaryDirectory(dir=folder) as bucket:
-        begun = time.perf_counter()
-        done = subprocess.run(
-            [arguments.binary, "process", str(path), "--pipeline", "rdd", "--statistics", arguments.statistics,
+        output, run = process.run(
+            [arguments.binary, "process", path, "--pipeline", "rdd", "--statistics", arguments.statistics,
              "--memory-limit", arguments.memory_limit, "--format", "json", "--storage", bucket],
-            stdout=subprocess.PIPE, check=True)
-        wall = time.perf_counter() - begun
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+            environment.clean())
         written = sum(f.stat().st_size for f in pathlib.Path(bucket).rglob("*") if f.is_file())
-    response = json.loads(done.stdout)
+    response = json.loads(output)
     cells = rows * arguments.columns
-    cpu = usage.ru_utime + usage.ru_stime
-    print(f"peak RSS {usage.ru_maxrss / 1024:.0f} MiB, wall {wall:.1f} s, CPU {cpu:.1f} s, "
-          f"{cpu / cells * 1e9:.1f} ns of CPU a cell; {written / 1e9:.1f} GB written "
+    print(f"peak RSS {run['peak'] / 2**20:.0f} MiB, wall {run['wall']:.1f} s, CPU {run['cpu']:.1f} s, "
+          f"{run['cpu'] / cells * 1e9:.1f} ns of CPU a cell; {written / 1e9:.1f} GB written "
           f"(normalisation {response['gpu_processing']['processing_time']:.1f} s, "
           f"rdd {response['spark_processing']['rdd_time']:.1f} s)", flush=True)
     wrong = check(path, response, arguments.columns)

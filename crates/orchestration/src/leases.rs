@@ -68,6 +68,10 @@ pub async fn release(desk: &Desk) {
 
 async fn renew(desk: &Desk, length: Duration) {
     for job in desk.jobs.all() {
+        let leased = job.lease().await;
+        if !*leased {
+            continue;
+        }
         let held = desk.ports.records.lease(job.id()).await;
         let renewed = match held {
             Ok(Some((number, held))) if held.writer == desk.ports.writer => {

@@ -51,6 +51,8 @@ pub struct RunningJob {
     pub arrived: Duration,
     pub findings: Mutex<Findings>,
     journal: tokio::sync::Mutex<JournalState>,
+    /// Whether the lease is still renewed; locked while it is.
+    leased: tokio::sync::Mutex<bool>,
     holder: Mutex<Holder>,
     panics: AtomicU32,
     progress: watch::Sender<Progress>,
@@ -67,6 +69,7 @@ impl RunningJob {
             arrived,
             findings: Mutex::default(),
             journal: tokio::sync::Mutex::new(journal),
+            leased: tokio::sync::Mutex::new(true),
             holder: Mutex::new(Holder::Validation),
             panics: AtomicU32::new(0),
             progress: watch::channel(progress).0,
@@ -129,6 +132,16 @@ impl RunningJob {
 
     async fn attempt(&self) -> u32 {
         self.journal.lock().await.attempt.max(1)
+    }
+
+    /// Keeps the lease from being renewed, or ended, while the guard lives; false once it has ended.
+    pub async fn lease(&self) -> tokio::sync::MutexGuard<'_, bool> {
+        self.leased.lock().await
+    }
+
+    /// Waits for a renewal that is under way; there is none after it, so that the leases can be taken away.
+    pub async fn end_lease(&self) {
+        *self.leased.lock().await = false;
     }
 
     /// Counts a new attempt, made by this process after another one left the job.

@@ -78,6 +78,7 @@ impl ResponseActor {
         let response = final_response(&self.desk, job)?;
         ports.records.put_final(job.id(), &response).await?;
         job.enter(ports, JobState::Completed, None).await?;
+        job.end_lease().await;
         ports.records.finish(&job.status().await).await?;
         Ok(JobResult::Completed(Box::new(response)))
     }
@@ -91,6 +92,7 @@ impl ResponseActor {
         tracing::info!(job = %job.id(), %error, cause = error.cause, "the job ends as {state}");
         job.enter(ports, state, Some(error.of_job(job.id()))).await?;
         let status = job.status().await;
+        job.end_lease().await;
         ports.records.finish(&status).await?;
         Ok(JobResult::Ended(Box::new(status)))
     }
