@@ -90,7 +90,7 @@ impl Datasets {
             let key = keys::normalized_json(input.job_id());
             return self.bucket.create(&key, content.await?).await.map(drop);
         }
-        let part_rows = part_rows(names.len());
+        let part_rows = part_rows(names.len(), rows);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let parts: Vec<Part> = stream::iter(0..rows.div_ceil(part_rows))
             .map(|number| {
@@ -180,9 +180,11 @@ fn read_document(content: &[u8]) -> Result<Table> {
     Ok(table)
 }
 
-/// Rows of one part: enough to be read quickly, few enough that some parts fit into memory side by side.
-fn part_rows(columns: usize) -> u64 {
-    let rows = (PART_CELLS / columns.max(1) as u64).clamp(1, PART_ROWS);
+/// Rows of one part: enough to be read quickly, few enough that some parts fit into memory side by side, and at most
+/// half of all, so that two can be written at a time.
+fn part_rows(columns: usize, all: u64) -> u64 {
+    let half = all.div_ceil(2).next_multiple_of(BLOCK_ROWS);
+    let rows = (PART_CELLS / columns.max(1) as u64).clamp(1, PART_ROWS).min(half.max(1));
     // Whole blocks, where there are any, spare whoever reads by blocks to begin in the middle of a page.
     if rows > BLOCK_ROWS { rows / BLOCK_ROWS * BLOCK_ROWS } else { rows }
 }
