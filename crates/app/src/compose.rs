@@ -29,6 +29,7 @@ impl App {
     /// `StorageUnavailable` when the bucket cannot be opened, `InvalidRequest` for a wrong setting.
     pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
         caudal_kernels::return_large_blocks();
+        caudal_kernels::compute_on(settings.threads());
         let bucket = Bucket::open_folder(&settings.storage.folder)?;
         let options = SourceOptions {
             allowed_roots: settings.sources.allowed_roots.clone(),

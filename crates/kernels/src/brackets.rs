@@ -20,9 +20,14 @@ const GATHERED_AT_MOST: u64 = 1 << 20;
 /// Equal parts that an interval is cut into where the sample has nothing to say of it.
 const PARTS: u64 = 12;
 
-/// Keys of the finite numbers of f64, one behind the last of them, and the number that belongs to it.
-const FIRST_KEY: fn() -> u64 = || key_of(f64::MIN);
-const END_KEY: fn() -> u64 = || key_of(f64::MAX) + 1;
+/// The key of the smallest finite number, and the one behind that of the largest.
+fn first_key() -> u64 {
+    key_of(f64::MIN)
+}
+
+fn end_key() -> u64 {
+    key_of(f64::MAX) + 1
+}
 
 /// Where a pass counts and gathers.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,7 +151,7 @@ impl Bracketed {
     fn segments(&self, count: u64, negative_infinite: u64) -> Vec<Segment> {
         let starts = self.counts.iter().map(|(t, below)| (key_of(t), below - negative_infinite));
         let starts: Vec<(u64, u64)> =
-            std::iter::once((FIRST_KEY(), 0)).chain(starts).chain([(END_KEY(), count)]).collect();
+            std::iter::once((first_key(), 0)).chain(starts).chain([(end_key(), count)]).collect();
         let segment = |pair: &[(u64, u64)]| Segment {
             from: pair[0].0,
             to: pair[1].0,
@@ -251,8 +256,8 @@ fn ends(share: f64, keys: &[u64]) -> (u64, u64) {
     let centre = share * keys.len() as f64;
     let half = half_width(share, keys.len());
     let (low, high) = ((centre - half).floor(), (centre + half).ceil());
-    let from = if low < 0.0 { FIRST_KEY() } else { keys.get(low as usize).copied().unwrap_or(FIRST_KEY()) };
-    let to = keys.get(high as usize).copied().unwrap_or(END_KEY() - 1);
+    let from = if low < 0.0 { first_key() } else { keys.get(low as usize).copied().unwrap_or(first_key()) };
+    let to = keys.get(high as usize).copied().unwrap_or(end_key() - 1);
     (from, to)
 }
 

@@ -16,6 +16,7 @@ mod power_of_two;
 mod quantile;
 mod sample;
 mod summary;
+mod threads;
 mod zscore;
 
 pub use allocator::return_large_blocks;
@@ -39,6 +40,7 @@ pub use normalization::{Method, Parameters, Warning};
 pub use quantile::{PERCENTILES, Quartiles, quartiles};
 pub use sample::{Sample, Sampler};
 pub use summary::MomentSummary;
+pub use threads::compute_on;
 pub use zscore::ZscoreCounts;
 
 /// Source rows in one block, nulls included: the unit of work and of merging.

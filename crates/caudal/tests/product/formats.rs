@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Place, example};
+use crate::support::{Place, Run, binary, example};
 
 const X: [Option<f64>; 6] = [Some(1.5), None, Some(-2.25), Some(0.0), Some(1.5), Some(1e6)];
 const N: [i64; 6] = [3, 1, 4, 1, 5, 9];
@@ -112,6 +112,30 @@ fn integers_decimals_and_floats_are_widened_and_inexact_integers_are_counted() {
     assert_eq!(columns["float32"]["max"], f64::from(0.3f32));
     assert!(columns.get("flag").is_none(), "booleans are skipped");
     place.process(&[file.to_str().expect("UTF-8"), "--column", "flag"]).fails(65, "flag");
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_answer_and_the_same_stored_bytes() {
+    let place = Place::new();
+    let line = |i: u64| format!("{},{}\n", (i * 2_654_435_761) % 1_000_003, (i % 997) as f64 / 7.0);
+    let input = place.file("in.csv", "x,y\n".to_owned() + &(0..400_000).map(line).collect::<String>());
+    let answer = |threads: &str| {
+        let mut command = binary();
+        command.env("CAUDAL__PROCESSING__THREADS", threads).arg("process").arg(&input);
+        command.args(["--pipeline", "both", "--output-format", "parquet", "--format", "json", "--storage"]);
+        let response = Run(command.arg(place.bucket()).output().expect("the binary runs")).json();
+        let job = response["job_id"].as_str().expect("an id").to_owned();
+        let folder = place.bucket().join("normalized_data").join(job);
+        let part = |name: &str| std::fs::read(folder.join(name)).expect("a part");
+        let results = &response["spark_processing"];
+        let columns = ["rdd_results", "dataframe_results"].map(|of| results[of]["columns"].clone());
+        (columns, part("part-00000.parquet"), part("part-00001.parquet"))
+    };
+    let one = answer("1");
+    assert_eq!(one.0[0], one.0[1]);
+    for threads in ["2", "5"] {
+        assert!(answer(threads) == one, "{threads} threads differ from one");
+    }
 }
 
 #[test]

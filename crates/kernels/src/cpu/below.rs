@@ -171,6 +171,7 @@ mod avx512 {
     use std::arch::x86_64::*;
 
     use super::{GROUP, LANES};
+    use crate::cpu::lanes::padded;
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,popcnt")]
     pub fn count_group(rows: &[f64], thresholds: &[f64; GROUP], counts: &mut [u64; GROUP]) {
@@ -187,9 +188,7 @@ mod avx512 {
             // SAFETY: a row has eight numbers.
             add(unsafe { _mm512_loadu_pd(row.as_ptr()) });
         }
-        if !rest.is_empty() {
-            let mut last = [f64::NAN; LANES];
-            last[..rest.len()].copy_from_slice(rest);
+        if let Some(last) = padded(rest) {
             // SAFETY: as above.
             add(unsafe { _mm512_loadu_pd(last.as_ptr()) });
         }
@@ -218,9 +217,7 @@ mod avx512 {
             // SAFETY: a row has eight numbers.
             add(unsafe { _mm512_loadu_pd(row.as_ptr()) });
         }
-        if !rest.is_empty() {
-            let mut last = [f64::NAN; LANES];
-            last[..rest.len()].copy_from_slice(rest);
+        if let Some(last) = padded(rest) {
             // SAFETY: as above.
             add(unsafe { _mm512_loadu_pd(last.as_ptr()) });
         }

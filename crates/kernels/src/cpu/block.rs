@@ -1,6 +1,6 @@
 //! The moments of one block: a scan for counts and range, then power sums about a centre near the mean.
 
-use crate::cpu::lanes::{CHUNK, CompensatedLanes, LANES, Lanes, chunk_power_sums, chunk_sum};
+use crate::cpu::lanes::{CHUNK, CompensatedLanes, LANES, Lanes, chunk_power_sums, chunk_sum, padded};
 use crate::cpu::simd::for_each_instruction_set;
 use crate::dd::Dd;
 use crate::moments::Moments;
@@ -119,9 +119,7 @@ impl Scan {
         let (rows, rest) = chunk.as_chunks::<LANES>();
         rows.iter().for_each(&mut add_row);
         let mut padding = 0;
-        if !rest.is_empty() {
-            let mut last = [f64::NAN; LANES];
-            last[..rest.len()].copy_from_slice(rest);
+        if let Some(last) = padded(rest) {
             add_row(&last);
             padding = (LANES - rest.len()) as u64;
         }

@@ -275,7 +275,7 @@ impl Tally {
     /// Counts one value by its bits, which are not those of -0.0.
     #[inline(always)]
     pub fn add(&mut self, bits: u64) {
-        let slot = self.slot(bits);
+        let slot = slot_of(&self.slots, bits);
         if self.slots[slot].0 == FREE {
             self.slots[slot] = (bits, 1);
             self.used.push(slot as u32);
@@ -287,32 +287,14 @@ impl Tally {
         }
     }
 
-    /// Where a value is, or where it would go.
-    #[inline(always)]
-    fn slot(&self, bits: u64) -> usize {
-        let mask = self.slots.len() - 1;
-        // Buckets were told apart by the highest bits, so that places are taken from those below.
-        let hash = hash_of_bits(bits);
-        let mut slot = ((hash ^ (hash >> 32)) >> 4) as usize & mask;
-        while self.slots[slot].0 != FREE && self.slots[slot].0 != bits {
-            slot = (slot + 1) & mask;
-        }
-        slot
-    }
-
     #[cold]
     fn grow(&mut self) {
         let size = self.slots.len() * 2;
         let slots = std::mem::replace(&mut self.slots, vec![(FREE, 0); size]);
         for place in &mut self.used {
-            let (bits, count) = slots[*place as usize];
-            let mask = size - 1;
-            let hash = hash_of_bits(bits);
-            let mut slot = ((hash ^ (hash >> 32)) >> 4) as usize & mask;
-            while self.slots[slot].0 != FREE {
-                slot = (slot + 1) & mask;
-            }
-            self.slots[slot] = (bits, count);
+            let entry = slots[*place as usize];
+            let slot = slot_of(&self.slots, entry.0);
+            self.slots[slot] = entry;
             *place = slot as u32;
         }
     }
@@ -330,6 +312,19 @@ impl Tally {
         }
         all
     }
+}
+
+/// Where a value is, or where it would go.
+#[inline(always)]
+fn slot_of(slots: &[(u64, u64)], bits: u64) -> usize {
+    let mask = slots.len() - 1;
+    // Buckets were told apart by the highest bits, so that places are taken from those below.
+    let hash = hash_of_bits(bits);
+    let mut slot = ((hash ^ (hash >> 32)) >> 4) as usize & mask;
+    while slots[slot].0 != FREE && slots[slot].0 != bits {
+        slot = (slot + 1) & mask;
+    }
+    slot
 }
 
 /// How many different values there are, and the most frequent of them, the smallest of ties.

@@ -35,6 +35,14 @@ impl CompensatedLanes {
     }
 }
 
+/// What is left behind whole lane rows as one more, filled up with NaN; None where nothing is left.
+#[inline(always)]
+pub(crate) fn padded(rest: &[f64]) -> Option<Lanes> {
+    let mut last = [f64::NAN; LANES];
+    last.get_mut(..rest.len()).filter(|place| !place.is_empty())?.copy_from_slice(rest);
+    Some(last)
+}
+
 /// Sums of a chunk of whole lane rows.
 #[inline(always)]
 pub(crate) fn chunk_sum(chunk: &[f64]) -> Lanes {

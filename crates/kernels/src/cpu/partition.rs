@@ -143,6 +143,15 @@ impl Partition {
         });
         counted.reduce(ValueCounts::default, ValueCounts::plus)
     }
+
+    fn take(&self, part: usize, values: &[u64]) {
+        let from = self.next[part].fetch_add(values.len(), Ordering::Relaxed);
+        // A column that changes while it is read could bring more values than were counted.
+        let end = self.round.starts[part + 1];
+        for (place, bits) in self.places[from.min(end)..end].iter().zip(values) {
+            place.store(*bits, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Sender {
@@ -224,17 +233,6 @@ fn mark_buckets_portable(rows: &[f64], buckets: &[u64], marks: &mut [u64]) {
     for bucket in buckets {
         for (mark, x) in marks.iter_mut().zip(rows) {
             *mark |= u64::from(bucket_of(hash_of(*x)) as u64 == *bucket);
-        }
-    }
-}
-
-impl Partition {
-    fn take(&self, part: usize, values: &[u64]) {
-        let from = self.next[part].fetch_add(values.len(), Ordering::Relaxed);
-        // A column that changes while it is read could bring more values than were counted.
-        let end = self.round.starts[part + 1];
-        for (place, bits) in self.places[from.min(end)..end].iter().zip(values) {
-            place.store(*bits, Ordering::Relaxed);
         }
     }
 }

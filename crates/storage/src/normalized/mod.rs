@@ -91,13 +91,12 @@ impl Datasets {
             return self.bucket.create(&key, content.await?).await.map(drop);
         }
         let part_rows = part_rows(names.len(), rows);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let parts: Vec<Part> = stream::iter(0..rows.div_ceil(part_rows))
             .map(|number| {
                 let part = number * part_rows..rows.min((number + 1) * part_rows);
                 self.put_part(input, format, names.clone(), fill.clone(), number as usize, part)
             })
-            .buffered(threads)
+            .buffered(rayon::current_num_threads())
             .try_collect()
             .await?;
         let manifest = Manifest { format, rows, columns: names.to_vec(), attempt: input.attempt, parts };

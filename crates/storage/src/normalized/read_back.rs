@@ -124,7 +124,9 @@ impl ReadAt for ObjectAt {
 
     fn read_exact_at(&self, buffer: &mut [u8], position: u64) -> std::io::Result<()> {
         let range = position..position.saturating_add(buffer.len() as u64).min(self.size);
-        let read = self.handle.block_on(self.bucket.store().get_range(&self.key, range));
+        // A query reads on threads of a runtime, which must be told that they are going to wait.
+        let wait = || self.handle.block_on(self.bucket.store().get_range(&self.key, range));
+        let read = tokio::task::block_in_place(wait);
         let found = read.map_err(|e| std::io::Error::other(failed("read", &self.key, e)))?;
         match found.len() == buffer.len() {
             true => buffer.copy_from_slice(&found),

@@ -75,9 +75,9 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
+    /// On as many threads as our own kernels use.
     pub(crate) fn new() -> Result<Engine> {
-        let partitions = std::thread::available_parallelism().map_or(1, usize::from);
-        Engine::with_partitions(partitions)
+        Engine::with_partitions(rayon::current_num_threads())
     }
 
     pub(crate) fn with_partitions(partitions: usize) -> Result<Engine> {

@@ -98,9 +98,13 @@ impl AggregateUDFImpl for PassOver {
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let worker =
-            Worker { pass: self.pass.clone(), share: None, shelf: self.shelf.clone(), tickets: Vec::new() };
-        Ok(Box::new(worker))
+        Ok(Box::new(Worker {
+            pass: self.pass.clone(),
+            share: None,
+            last_block: None,
+            shelf: self.shelf.clone(),
+            tickets: Vec::new(),
+        }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -112,6 +116,7 @@ impl AggregateUDFImpl for PassOver {
 struct Worker {
     pass: Pass,
     share: Option<Share>,
+    last_block: Option<u64>,
     shelf: Arc<Shelf>,
     tickets: Vec<u64>,
 }
@@ -140,6 +145,9 @@ impl Accumulator for Worker {
         // A part of a block has other bits than the block: better no answer than another one.
         if blocks.values().last() != Some(&block) {
             return exec_err!("a batch holds more than block {block}");
+        }
+        if self.last_block.replace(block) == Some(block) {
+            return exec_err!("block {block} was handed over in pieces");
         }
         let share = self.share.get_or_insert_with(|| self.pass.begin());
         match values.null_count() {
