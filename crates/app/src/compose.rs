@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
 use caudal_core::ports::{Ids, Pipeline};
+use caudal_core::spark::SparkEngine;
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
+use caudal_spark::SparkJobs;
 use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions};
 
 use crate::host::{RandomIds, SystemClock, cores};
@@ -30,7 +32,7 @@ impl App {
     pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
         caudal_kernels::return_large_blocks();
         caudal_kernels::compute_on(settings.threads());
-        let bucket = Bucket::open_folder(&settings.storage.folder)?;
+        let bucket = open_bucket(settings)?;
         let options = SourceOptions {
             allowed_roots: settings.sources.allowed_roots.clone(),
             memory_limit: settings.memory_limit()?,
@@ -40,7 +42,10 @@ impl App {
         let sources = Arc::new(dataframe.derived_sources());
         let pipelines: Vec<Arc<dyn Pipeline>> =
             vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(dataframe)];
-        let planner = Arc::new(MeasuredPlanner::new(Arc::new(BucketCalibration(bucket.clone()))));
+        let spark: Arc<dyn SparkEngine> =
+            Arc::new(SparkJobs::new(datasets.clone(), Arc::new(crate::spark::launcher(settings)?)));
+        let calibration = Arc::new(BucketCalibration(bucket.clone()));
+        let planner = Arc::new(MeasuredPlanner::new(calibration, Some(spark.clone())));
         let ports = Ports {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(RandomIds),
@@ -49,6 +54,7 @@ impl App {
             planner: planner.clone(),
             normalizer: Arc::new(CpuNormalizer::new(datasets.clone())),
             pipelines,
+            spark: Some(spark),
             writer: RandomIds.entry_id(),
         };
         let options = OrchestratorOptions {
@@ -73,6 +79,14 @@ impl App {
             }
         });
     }
+}
+
+/// The bucket of the settings.
+///
+/// # Errors
+/// `StorageUnavailable` when it cannot be opened.
+pub(crate) fn open_bucket(settings: &Settings) -> Result<Bucket> {
+    Bucket::open_folder(&settings.storage.folder)
 }
 
 /// Keeps this host's calibration in the bucket, so that the next process need not measure again.

@@ -22,6 +22,7 @@ pub struct Settings {
     pub sources: SourceSettings,
     pub server: ServerSettings,
     pub processing: ProcessingSettings,
+    pub spark: SparkSettings,
     pub orchestration: OrchestrationSettings,
     pub prices: PriceList,
 }
@@ -56,6 +57,15 @@ pub struct ProcessingSettings {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct SparkSettings {
+    home: String,
+    java_home: String,
+    pub master: String,
+    folder: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OrchestrationSettings {
     pub mailbox_size: usize,
     running_jobs: usize,
@@ -71,6 +81,8 @@ pub struct Overrides {
     pub address: Option<String>,
     pub allowed_roots: Vec<PathBuf>,
     pub memory_limit: Option<String>,
+    /// Where applications of Spark run.
+    pub master: Option<String>,
 }
 
 impl Settings {
@@ -93,6 +105,7 @@ impl Settings {
             .set_override_option("storage.folder", overrides.storage.as_ref().map(text))
             .and_then(|b| b.set_override_option("server.address", overrides.address.clone()))
             .and_then(|b| b.set_override_option("processing.memory_limit", overrides.memory_limit.clone()))
+            .and_then(|b| b.set_override_option("spark.master", overrides.master.clone()))
             .map_err(invalid)?;
         if !overrides.allowed_roots.is_empty() {
             let roots: Vec<_> = overrides.allowed_roots.iter().map(text).collect();
@@ -140,6 +153,26 @@ impl Settings {
     /// Jobs whose stages run at the same time.
     pub fn running_jobs(&self) -> usize {
         or_cores(self.orchestration.running_jobs)
+    }
+}
+
+impl SparkSettings {
+    /// Where Spark and its Java are looked for.
+    #[expect(clippy::disallowed_methods, reason = "this is where settings are read from the environment")]
+    pub fn places(&self) -> caudal_spark::Places {
+        let named = |setting: &str| (!setting.is_empty()).then(|| PathBuf::from(setting));
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = || {
+            let home = || variable("HOME").map(|home| home.join(".cache"));
+            variable("XDG_CACHE_HOME").or_else(home).unwrap_or_else(std::env::temp_dir)
+        };
+        caudal_spark::Places {
+            home: named(&self.home),
+            spark_home: variable("SPARK_HOME"),
+            folder: named(&self.folder).unwrap_or_else(|| cache().join("caudal/spark")),
+            path: std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect(),
+            java_home: named(&self.java_home).or_else(|| variable("JAVA_HOME")),
+        }
     }
 }
 

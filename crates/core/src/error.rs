@@ -32,6 +32,8 @@ pub enum ErrorKind {
     NotFinished,
     /// The engine or device that was asked for is not there.
     UnavailableEngine,
+    /// The engine was there, and stopped before the job was done.
+    EngineFailed,
     /// The data does not fit in the memory that was allowed.
     InsufficientMemory,
     /// All places are taken: come back later.
@@ -46,7 +48,7 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 17] = [
+    pub const ALL: [ErrorKind; 18] = [
         MalformedRequest,
         InvalidRequest,
         InvalidData,
@@ -59,6 +61,7 @@ impl ErrorKind {
         Conflict,
         NotFinished,
         UnavailableEngine,
+        EngineFailed,
         InsufficientMemory,
         Overloaded,
         StorageUnavailable,
@@ -81,6 +84,7 @@ impl ErrorKind {
             Conflict => "conflict",
             NotFinished => "not-finished",
             UnavailableEngine => "unavailable-engine",
+            EngineFailed => "engine-failed",
             InsufficientMemory => "insufficient-memory",
             Overloaded => "overloaded",
             StorageUnavailable => "storage-unavailable",
@@ -104,6 +108,7 @@ impl ErrorKind {
             Conflict => "The request contradicts what is already there",
             NotFinished => "The job has not finished yet",
             UnavailableEngine => "The engine or device that was asked for is not available",
+            EngineFailed => "The engine stopped before the job was done",
             InsufficientMemory => "The data does not fit in the allowed memory",
             Overloaded => "All places are taken",
             StorageUnavailable => "The storage does not answer",

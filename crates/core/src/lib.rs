@@ -13,6 +13,7 @@ pub mod json;
 pub mod ports;
 pub mod request;
 pub mod results;
+pub mod spark;
 pub mod state;
 
 pub use error::{Error, ErrorKind, Result};

@@ -38,6 +38,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::Conflict | ErrorKind::NotFinished | ErrorKind::Cancelled => StatusCode::CONFLICT,
         ErrorKind::Overloaded | ErrorKind::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::EngineFailed => StatusCode::BAD_GATEWAY,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -8,6 +8,7 @@ use caudal_core::job::{JobPage, JobStatus, Progress};
 use caudal_core::ports::{Clock, Ids, JobQuery, JobRecords, Normalizer, Pipeline, Planner, Sources};
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::FinalResponse;
+use caudal_core::spark::SparkEngine;
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use kameo::actor::{ActorRef, Spawn};
 use kameo::error::SendError;
@@ -31,6 +32,8 @@ pub struct Ports {
     pub planner: Arc<dyn Planner>,
     pub normalizer: Arc<dyn Normalizer>,
     pub pipelines: Vec<Arc<dyn Pipeline>>,
+    /// Where the build can submit to Apache Spark.
+    pub spark: Option<Arc<dyn SparkEngine>>,
     /// This instance, as it signs journal entries.
     pub writer: uuid::Uuid,
 }

@@ -78,6 +78,28 @@ pub fn attempt(job: JobId, stage: &str, attempt: u32) -> Path {
     Path::from(format!("jobs/{job}/attempts/{stage}/{attempt}"))
 }
 
+/// What an application of Spark writes before its launcher publishes it.
+pub fn spark_data(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("data")
+}
+
+/// What an application of Spark found; it appears whole, after the data.
+pub fn spark_results(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("results.json")
+}
+
+/// A source in a form that Spark does not read, as Parquet.
+pub fn spark_input(job: JobId, attempt: u32, number: u64) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("input").join(format!("part-{number:05}.parquet"))
+}
+
+pub fn spark_log(job: JobId, attempt: u32) -> Path {
+    Path::from(format!("logs/spark/{job}/attempt-{attempt}/driver.log"))
+}
+
+/// The stage whose attempts are applications of Spark.
+const SPARK_STAGE: &str = "spark";
+
 pub fn finished_job(job: JobId) -> Path {
     Path::from(format!("jobs/{job}/job.json"))
 }

@@ -9,6 +9,7 @@ mod keys;
 mod normalized;
 mod records;
 mod source;
+mod spark;
 mod table;
 
 pub use bucket::Bucket;
@@ -18,4 +19,5 @@ pub use records::BucketRecords;
 pub use source::{
     BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, Steps, scan,
 };
+pub use spark::{Converted, ReadBy, SparkInput, SparkPlaces, WrittenFile};
 pub use table::{Column, Table};

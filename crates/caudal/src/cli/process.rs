@@ -50,6 +50,9 @@ pub struct ProcessArguments {
     statistics: StatisticsLevel,
     #[arg(long, value_parser = names::<EngineChoice>(EngineChoice::NAMES), default_value = "auto")]
     engine: EngineChoice,
+    /// Where a job on Spark runs: local[*], spark://host:7077, yarn, k8s://https://host:port.
+    #[arg(long, value_name = "URL")]
+    master: Option<String>,
     #[arg(long, value_parser = names::<DeviceChoice>(DeviceChoice::NAMES), default_value = "auto")]
     device: DeviceChoice,
     /// The form of the stored normalised data; JSON up to 1,000,000 cells, Parquet beyond, when it is not given.
@@ -70,7 +73,7 @@ pub struct ProcessArguments {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+pub enum Form {
     Table,
     Json,
 }
@@ -92,6 +95,7 @@ pub async fn run(arguments: ProcessArguments) -> Result<()> {
         config: arguments.config.clone(),
         storage: arguments.storage.clone(),
         memory_limit: arguments.memory_limit.clone(),
+        master: arguments.master.clone(),
         allowed_roots: arguments.files.iter().flat_map(|file| folders_of(file)).collect(),
         ..Overrides::default()
     };

@@ -23,6 +23,9 @@ pub struct ServeArguments {
     /// Memory that the columns of one job may take, such as 512MB; half of this machine's when it is not given.
     #[arg(long, value_name = "SIZE")]
     memory_limit: Option<String>,
+    /// Where jobs on Spark run: local[*], spark://host:7077, yarn, k8s://https://host:port.
+    #[arg(long, value_name = "URL")]
+    master: Option<String>,
     /// Listen on an address that other machines reach, though nobody is asked to sign in.
     #[arg(long)]
     insecure: bool,
@@ -42,6 +45,7 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
         address: arguments.listen,
         allowed_roots: arguments.allowed_roots,
         memory_limit: arguments.memory_limit,
+        master: arguments.master,
     })?;
     let server = Server::bind(&settings, arguments.insecure).await?;
     let stop = shutdown_signal()?;

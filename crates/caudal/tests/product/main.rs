@@ -14,5 +14,7 @@ mod formats;
 mod house;
 mod http;
 mod recovery;
+mod spark;
+mod spark_home;
 mod support;
 mod validation;

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use caudal_core::job::SourceDescription;
 use caudal_core::ports::{Sources, StageInput};
+use caudal_core::request::{EngineChoice, SourceFormat};
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use tokio::sync::OnceCell;
 
@@ -47,6 +48,13 @@ pub struct Datasets {
     pub(crate) bucket: Bucket,
     options: Arc<SourceOptions>,
     opened: Arc<Mutex<HashMap<JobId, Opened>>>,
+}
+
+/// A source that is one file, not yet read.
+pub(crate) struct Located {
+    pub path: PathBuf,
+    pub format: SourceFormat,
+    pub bytes: u64,
 }
 
 /// A source that is opened when it is first wanted.
@@ -100,6 +108,37 @@ impl Datasets {
         }
     }
 
+    /// What is known of text that only Spark will read: it may be larger than this machine can hold.
+    fn left_to_spark(&self, input: &StageInput) -> Result<Option<SourceDescription>> {
+        if input.record.request.engine != EngineChoice::Spark {
+            return Ok(None);
+        }
+        let found = self.located(input)?.filter(|found| found.format != SourceFormat::Parquet);
+        Ok(found.map(|found| SourceDescription {
+            format: Some(found.format),
+            rows: 0,
+            bytes_read: found.bytes,
+            columns: Vec::new(),
+            skipped: Vec::new(),
+        }))
+    }
+
+    /// The file of a job's source, where it is in a form that Spark reads and nothing is derived from it.
+    pub(crate) fn located(&self, input: &StageInput) -> Result<Option<Located>> {
+        let request = &input.record.request;
+        let derived = request.condition.is_some() || request.select.is_some() || request.sql.is_some();
+        let Some(source) = request.source.as_ref().filter(|_| !derived) else { return Ok(None) };
+        let (mut file, path) = source_path::open(&source.uri, &self.options.allowed_roots)?;
+        let bytes = file.metadata().map_err(|e| unreadable(&e))?.len();
+        let format = match source_path::form_of(&mut file, &path, source.format).map_err(at_source)? {
+            Form::Csv => SourceFormat::Csv,
+            Form::Ndjson => SourceFormat::Ndjson,
+            Form::Parquet => SourceFormat::Parquet,
+            Form::Json | Form::ArrowFile | Form::ArrowStream => return Ok(None),
+        };
+        Ok(Some(Located { path, format, bytes }))
+    }
+
     async fn inline(&self, job: JobId) -> Result<bytes::Bytes> {
         let missing =
             || Error::new(ErrorKind::StorageUnavailable, format!("the numbers of job {job} are gone"));
@@ -110,7 +149,10 @@ impl Datasets {
 #[async_trait]
 impl Sources for Datasets {
     async fn open(&self, input: &StageInput) -> Result<SourceDescription> {
-        Ok(self.source(input).await?.describe())
+        match self.left_to_spark(input)? {
+            Some(described) => Ok(described),
+            None => Ok(self.source(input).await?.describe()),
+        }
     }
 
     fn release(&self, job: JobId) {

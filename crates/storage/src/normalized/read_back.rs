@@ -9,11 +9,13 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::runtime::Handle;
 
-use super::{Manifest, Stored, encode, encoded, part_key, read_document};
+use super::{Manifest, Stored, encode, encoded, read_document};
 use crate::bucket::{Bucket, failed};
 use crate::datasets::{Datasets, parquet_metadata};
+use crate::keys;
 use crate::source::parquet::{ParquetFile, ParquetLayout, ParquetRows, Place};
 use crate::source::{FileAt, ReadAt, Source};
+use crate::spark::WrittenFile;
 use crate::table::{Column, Table};
 
 impl Datasets {
@@ -26,11 +28,27 @@ impl Datasets {
             Stored::Document(content) => encoded(move || read_document(&content).map(Source::from)).await?,
             Stored::Parts(manifest) if manifest.format == OutputFormat::Parquet => {
                 let (bucket, handle) = (self.bucket.clone(), Handle::current());
-                encoded(move || parquet_source(&bucket, &handle, job, &manifest)).await?
+                let folder = keys::normalized_folder(job);
+                encoded(move || parquet_source(&bucket, &handle, &folder, &manifest)).await?
             }
             Stored::Parts(manifest) => self.gathered(job, &manifest).await?,
         };
         Ok(Arc::new(source))
+    }
+
+    /// Parquet files that lie in a folder of the bucket, as one source.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` where they are gone or damaged.
+    pub(crate) async fn parquet_in(
+        &self,
+        folder: &Path,
+        columns: Vec<String>,
+        files: &[WrittenFile],
+    ) -> Result<Arc<Source>> {
+        let manifest = Manifest::of(OutputFormat::Parquet, columns, 0, files);
+        let (bucket, handle, folder) = (self.bucket.clone(), Handle::current(), folder.clone());
+        encoded(move || parquet_source(&bucket, &handle, &folder, &manifest)).await.map(Arc::new)
     }
 
     async fn gathered(&self, job: JobId, manifest: &Manifest) -> Result<Source> {
@@ -54,12 +72,13 @@ fn bytes_of(manifest: &Manifest) -> u64 {
     manifest.parts.iter().map(|part| part.bytes).sum()
 }
 
-fn parquet_source(bucket: &Bucket, handle: &Handle, job: JobId, manifest: &Manifest) -> Result<Source> {
+/// Parquet parts that lie in a folder of the bucket.
+fn parquet_source(bucket: &Bucket, handle: &Handle, folder: &Path, manifest: &Manifest) -> Result<Source> {
     let files = manifest.parts.iter().map(|part| {
         let object = Object {
             bucket: bucket.clone(),
             handle: handle.clone(),
-            key: part_key(job, part),
+            key: folder.clone().join(part.name.as_str()),
             size: part.bytes,
         };
         let metadata = parquet_metadata(object.open()?)?;
