@@ -36,7 +36,6 @@ struct Stored {
     journals: HashMap<JobId, Vec<JournalEntry>>,
     normalizations: HashMap<JobId, GpuProcessing>,
     pipelines: HashMap<JobId, SparkProcessing>,
-    spark: None,
     analyses: HashMap<JobId, Analysis>,
     finals: HashMap<JobId, FinalResponse>,
     turns: HashMap<Turn, u32>,
@@ -71,6 +70,7 @@ impl Bucket {
             planner: Arc::new(self.clone()),
             normalizer: Arc::new(self.clone()),
             pipelines: vec![Arc::new(self.clone())],
+            spark: None,
             writer: uuid::Uuid::from_u128(7),
         }
     }
