@@ -51,7 +51,9 @@ pub struct SparkPlaces {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 pub struct WrittenFile {
     pub name: String,
-    pub rows: u64,
+    /// Counted here where Spark does not say.
+    #[serde(default)]
+    pub rows: Option<u64>,
     pub bytes: u64,
 }
 

@@ -55,10 +55,8 @@ struct Manifest {
 }
 
 impl Manifest {
-    fn of(format: OutputFormat, columns: Vec<String>, attempt: u32, files: &[WrittenFile]) -> Manifest {
-        let part = |f: &WrittenFile| Part { name: f.name.clone(), rows: f.rows, bytes: f.bytes };
-        let rows = files.iter().map(|file| file.rows).sum();
-        Manifest { format, rows, columns, attempt, parts: files.iter().map(part).collect() }
+    fn of(format: OutputFormat, columns: Vec<String>, attempt: u32, parts: Vec<Part>) -> Manifest {
+        Manifest { format, rows: parts.iter().map(|part| part.rows).sum(), columns, attempt, parts }
     }
 }
 
@@ -166,7 +164,8 @@ impl Datasets {
         if files.iter().any(|file| document.filename() == Some(file.name.as_str())) {
             return Ok(());
         }
-        self.publish(input, &Manifest::of(format, columns, input.attempt, files)).await
+        let parts = self.parts_in(folder, format, files).await?;
+        self.publish(input, &Manifest::of(format, columns, input.attempt, parts)).await
     }
 
     async fn publish(&self, input: &StageInput, manifest: &Manifest) -> Result<()> {

@@ -9,7 +9,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::runtime::Handle;
 
-use super::{Manifest, Stored, encode, encoded, read_document};
+use super::{Manifest, Part, Stored, encode, encoded, read_document};
 use crate::bucket::{Bucket, failed};
 use crate::datasets::{Datasets, parquet_metadata};
 use crate::keys;
@@ -46,9 +46,34 @@ impl Datasets {
         columns: Vec<String>,
         files: &[WrittenFile],
     ) -> Result<Arc<Source>> {
-        let manifest = Manifest::of(OutputFormat::Parquet, columns, 0, files);
+        let parts = self.parts_in(folder, OutputFormat::Parquet, files).await?;
+        let manifest = Manifest::of(OutputFormat::Parquet, columns, 0, parts);
         let (bucket, handle, folder) = (self.bucket.clone(), Handle::current(), folder.clone());
         encoded(move || parquet_source(&bucket, &handle, &folder, &manifest)).await.map(Arc::new)
+    }
+
+    /// Files that lie in a folder of the bucket as parts, with their rows.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` where they are gone or damaged.
+    pub(super) async fn parts_in(
+        &self,
+        folder: &Path,
+        format: OutputFormat,
+        files: &[WrittenFile],
+    ) -> Result<Vec<Part>> {
+        let mut parts = Vec::with_capacity(files.len());
+        for file in files {
+            let (bucket, handle) = (self.bucket.clone(), Handle::current());
+            let object =
+                Object { bucket, handle, key: folder.clone().join(file.name.as_str()), size: file.bytes };
+            let rows = match file.rows {
+                Some(rows) => rows,
+                None => encoded(move || rows_in(&object, format)).await?,
+            };
+            parts.push(Part { name: file.name.clone(), rows, bytes: file.bytes });
+        }
+        Ok(parts)
     }
 
     async fn gathered(&self, job: JobId, manifest: &Manifest) -> Result<Source> {
@@ -98,6 +123,26 @@ fn parquet_source(bucket: &Bucket, handle: &Handle, folder: &Path, manifest: &Ma
         skipped: Vec::new(),
     };
     Ok(Source::new(description, Box::new(ParquetLayout(Arc::new(rows)))))
+}
+
+/// Bytes of a text that are looked through at a time.
+const CHUNK: usize = 1 << 20;
+
+/// Rows of one file: Parquet says it, rows of text are its lines but CSV's header.
+fn rows_in(object: &Object, format: OutputFormat) -> Result<u64> {
+    let bytes = object.open()?;
+    if format == OutputFormat::Parquet {
+        let rows = parquet_metadata(bytes)?.metadata().file_metadata().num_rows();
+        return u64::try_from(rows).map_err(|_| encode::damaged(&"a negative number of rows"));
+    }
+    let (mut at, mut lines, mut buffer) = (0, 0, vec![0; CHUNK]);
+    while at < bytes.size() {
+        let length = (bytes.size() - at).min(CHUNK as u64) as usize;
+        bytes.read_exact_at(&mut buffer[..length], at).map_err(|e| object.unreadable(&e))?;
+        lines += buffer[..length].iter().filter(|byte| **byte == b'\n').count() as u64;
+        at += length as u64;
+    }
+    Ok(lines.saturating_sub(u64::from(format == OutputFormat::Csv)))
 }
 
 /// One stored part: a file where the bucket is a folder, and otherwise ranges of an object.
