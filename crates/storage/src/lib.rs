@@ -16,6 +16,7 @@ pub use datasets::{Datasets, Gathering, SourceOptions, listed, unknown_column};
 pub use normalized::FillRows;
 pub use records::BucketRecords;
 pub use source::{
-    BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, Steps, scan,
+    BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, SpillOptions, Steps,
+    scan,
 };
 pub use table::{Column, Table};
