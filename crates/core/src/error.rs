@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Overloaded,
     /// The bucket does not answer, or refuses.
     StorageUnavailable,
+    /// The bucket breaks a rule that the journal stands on.
+    UnsuitableStorage,
     Cancelled,
     /// A fault of ours.
     Internal,
@@ -46,7 +48,7 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 17] = [
+    pub const ALL: [ErrorKind; 18] = [
         MalformedRequest,
         InvalidRequest,
         InvalidData,
@@ -62,6 +64,7 @@ impl ErrorKind {
         InsufficientMemory,
         Overloaded,
         StorageUnavailable,
+        UnsuitableStorage,
         Cancelled,
         Internal,
     ];
@@ -84,6 +87,7 @@ impl ErrorKind {
             InsufficientMemory => "insufficient-memory",
             Overloaded => "overloaded",
             StorageUnavailable => "storage-unavailable",
+            UnsuitableStorage => "unsuitable-storage",
             Cancelled => "cancelled",
             Internal => "internal",
         }
@@ -107,6 +111,7 @@ impl ErrorKind {
             InsufficientMemory => "The data does not fit in the allowed memory",
             Overloaded => "All places are taken",
             StorageUnavailable => "The storage does not answer",
+            UnsuitableStorage => "The storage does not keep what jobs stand on",
             Cancelled => "The job was cancelled",
             Internal => "Something went wrong inside Caudal",
         }

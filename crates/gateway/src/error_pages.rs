@@ -37,6 +37,7 @@ pages! {
     InsufficientMemory = "insufficient-memory",
     Overloaded = "overloaded",
     StorageUnavailable = "storage-unavailable",
+    UnsuitableStorage = "unsuitable-storage",
     Cancelled = "cancelled",
     Internal = "internal",
 }
