@@ -9,7 +9,7 @@ use caudal_core::ports::{Ids, Pipeline};
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
-use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions};
+use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions, SpillOptions};
 
 use crate::host::{RandomIds, SystemClock, cores};
 use crate::settings::{Settings, StorageLocation};
@@ -38,6 +38,7 @@ impl App {
         let options = SourceOptions {
             allowed_roots: settings.sources.allowed_roots.clone(),
             memory_limit: settings.memory_limit()?,
+            spill: SpillOptions { folder: settings.spill_folder(), limit: settings.spill_limit()? },
         };
         let datasets = Datasets::new(bucket.clone(), options);
         let dataframe = Dataframe::new(datasets.clone())?;

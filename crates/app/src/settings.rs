@@ -107,6 +107,8 @@ pub struct ServerSettings {
 #[serde(deny_unknown_fields)]
 pub struct ProcessingSettings {
     memory_limit: String,
+    spill_folder: String,
+    spill_limit: String,
     threads: usize,
 }
 
@@ -127,6 +129,8 @@ pub struct Overrides {
     pub address: Option<String>,
     pub allowed_roots: Vec<PathBuf>,
     pub memory_limit: Option<String>,
+    pub spill_folder: Option<PathBuf>,
+    pub spill_limit: Option<String>,
 }
 
 impl Settings {
@@ -153,6 +157,10 @@ impl Settings {
             .and_then(|b| b.set_override_option("storage.bucket", bucket))
             .and_then(|b| b.set_override_option("server.address", overrides.address.clone()))
             .and_then(|b| b.set_override_option("processing.memory_limit", overrides.memory_limit.clone()))
+            .and_then(|b| {
+                b.set_override_option("processing.spill_folder", overrides.spill_folder.as_ref().map(text))
+            })
+            .and_then(|b| b.set_override_option("processing.spill_limit", overrides.spill_limit.clone()))
             .map_err(invalid)?;
         if !overrides.allowed_roots.is_empty() {
             let roots: Vec<_> = overrides.allowed_roots.iter().map(text).collect();
@@ -167,6 +175,7 @@ impl Settings {
     fn check(&self) -> Result<()> {
         self.storage.location()?;
         self.memory_limit()?;
+        self.spill_limit()?;
         self.server.max_body()?;
         let waits = [self.server.default_wait_seconds, self.server.max_wait_seconds];
         if waits.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
@@ -191,6 +200,25 @@ impl Settings {
         match self.processing.memory_limit.as_str() {
             "auto" => Ok(crate::host::memory()? / 2),
             text => byte_size("processing.memory_limit", text),
+        }
+    }
+
+    /// The folder for columns that memory has no room for.
+    pub fn spill_folder(&self) -> PathBuf {
+        match self.processing.spill_folder.as_str() {
+            "auto" => self.storage.folder.clone(),
+            folder => folder.into(),
+        }
+    }
+
+    /// Bytes that the spilled columns of one job may take.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn spill_limit(&self) -> Result<u64> {
+        match self.processing.spill_limit.as_str() {
+            "auto" => Ok(u64::MAX),
+            text => byte_size("processing.spill_limit", text),
         }
     }
 

@@ -34,6 +34,8 @@ pub enum ErrorKind {
     UnavailableEngine,
     /// The data does not fit in the memory that was allowed.
     InsufficientMemory,
+    /// What memory has no room for does not fit on the disk either.
+    InsufficientDisk,
     /// All places are taken: come back later.
     Overloaded,
     /// The bucket does not answer, or refuses.
@@ -62,6 +64,7 @@ impl ErrorKind {
         NotFinished,
         UnavailableEngine,
         InsufficientMemory,
+        InsufficientDisk,
         Overloaded,
         StorageUnavailable,
         UnsuitableStorage,
@@ -85,6 +88,7 @@ impl ErrorKind {
             NotFinished => "not-finished",
             UnavailableEngine => "unavailable-engine",
             InsufficientMemory => "insufficient-memory",
+            InsufficientDisk => "insufficient-disk",
             Overloaded => "overloaded",
             StorageUnavailable => "storage-unavailable",
             UnsuitableStorage => "unsuitable-storage",
@@ -109,6 +113,7 @@ impl ErrorKind {
             NotFinished => "The job has not finished yet",
             UnavailableEngine => "The engine or device that was asked for is not available",
             InsufficientMemory => "The data does not fit in the allowed memory",
+            InsufficientDisk => "The data fits neither in the allowed memory nor on the disk",
             Overloaded => "All places are taken",
             StorageUnavailable => "The storage does not answer",
             UnsuitableStorage => "The storage does not keep what jobs stand on",

@@ -35,6 +35,7 @@ pages! {
     NotFinished = "not-finished",
     UnavailableEngine = "unavailable-engine",
     InsufficientMemory = "insufficient-memory",
+    InsufficientDisk = "insufficient-disk",
     Overloaded = "overloaded",
     StorageUnavailable = "storage-unavailable",
     UnsuitableStorage = "unsuitable-storage",

@@ -31,6 +31,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::SourceUnavailable
         | ErrorKind::UnavailableEngine
         | ErrorKind::InsufficientMemory => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::InsufficientDisk => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorKind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,

@@ -20,6 +20,7 @@ pub use normalized::FillRows;
 pub use records::BucketRecords;
 pub use s3::{S3Location, is_s3};
 pub use source::{
-    BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, Steps, scan,
+    BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, SpillOptions, Steps,
+    scan,
 };
 pub use table::{Column, Table};
