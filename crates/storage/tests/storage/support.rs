@@ -96,7 +96,7 @@ fn job(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> (Datasets
     let mut record = record(1, minute(0));
     record.request.source = Some(source);
     let allowed_roots = vec![path.parent().unwrap().canonicalize().unwrap()];
-    let options = SourceOptions { allowed_roots, memory_limit: 1 << 30 };
+    let options = SourceOptions { allowed_roots, memory_limit: 1 << 30, ..SourceOptions::default() };
     (Datasets::new(Bucket::memory(), options), stage(record))
 }
 
