@@ -12,7 +12,7 @@ use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner
 use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions, SpillOptions};
 
 use crate::host::{RandomIds, SystemClock, cores};
-use crate::settings::Settings;
+use crate::settings::{Settings, StorageLocation};
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
@@ -30,7 +30,11 @@ impl App {
     pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
         caudal_kernels::return_large_blocks();
         caudal_kernels::compute_on(settings.threads());
-        let bucket = Bucket::open_folder(&settings.storage.folder)?;
+        let bucket = match settings.storage.location()? {
+            StorageLocation::Folder(folder) => Bucket::open_folder(&folder)?,
+            StorageLocation::S3(location) => Bucket::open_s3(location)?,
+        };
+        probe(&bucket, takes_over).await?;
         let options = SourceOptions {
             allowed_roots: settings.sources.allowed_roots.clone(),
             memory_limit: settings.memory_limit()?,
@@ -73,6 +77,19 @@ impl App {
                 tracing::warn!(%error, cause = error.cause, "this host could not be measured");
             }
         });
+    }
+}
+
+/// Rounds in which a bucket is tried before anything is stored in it.
+const ROUNDS_OF_A_SERVER: usize = 4;
+const ROUNDS_OF_A_RUN: usize = 1;
+
+/// A single run trusts a folder: nobody else writes there meanwhile.
+async fn probe(bucket: &Bucket, takes_over: bool) -> Result<()> {
+    match takes_over {
+        true => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_SERVER).await,
+        false if bucket.is_remote() => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_RUN).await,
+        false => Ok(()),
     }
 }
 

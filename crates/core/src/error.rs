@@ -40,6 +40,8 @@ pub enum ErrorKind {
     Overloaded,
     /// The bucket does not answer, or refuses.
     StorageUnavailable,
+    /// The bucket breaks a rule that the journal stands on.
+    UnsuitableStorage,
     Cancelled,
     /// A fault of ours.
     Internal,
@@ -48,7 +50,7 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 18] = [
+    pub const ALL: [ErrorKind; 19] = [
         MalformedRequest,
         InvalidRequest,
         InvalidData,
@@ -65,6 +67,7 @@ impl ErrorKind {
         InsufficientDisk,
         Overloaded,
         StorageUnavailable,
+        UnsuitableStorage,
         Cancelled,
         Internal,
     ];
@@ -88,6 +91,7 @@ impl ErrorKind {
             InsufficientDisk => "insufficient-disk",
             Overloaded => "overloaded",
             StorageUnavailable => "storage-unavailable",
+            UnsuitableStorage => "unsuitable-storage",
             Cancelled => "cancelled",
             Internal => "internal",
         }
@@ -112,6 +116,7 @@ impl ErrorKind {
             InsufficientDisk => "The data fits neither in the allowed memory nor on the disk",
             Overloaded => "All places are taken",
             StorageUnavailable => "The storage does not answer",
+            UnsuitableStorage => "The storage does not keep what jobs stand on",
             Cancelled => "The job was cancelled",
             Internal => "Something went wrong inside Caudal",
         }

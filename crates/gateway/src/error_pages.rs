@@ -38,6 +38,7 @@ pages! {
     InsufficientDisk = "insufficient-disk",
     Overloaded = "overloaded",
     StorageUnavailable = "storage-unavailable",
+    UnsuitableStorage = "unsuitable-storage",
     Cancelled = "cancelled",
     Internal = "internal",
 }

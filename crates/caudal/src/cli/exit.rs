@@ -13,6 +13,7 @@ pub fn code(error: &Error) -> u8 {
         ErrorKind::UnavailableEngine | ErrorKind::NotAcceptable | ErrorKind::MethodNotAllowed => 69,
         ErrorKind::InsufficientMemory | ErrorKind::InsufficientDisk => 71,
         ErrorKind::StorageUnavailable => 74,
+        ErrorKind::UnsuitableStorage => 78,
         ErrorKind::Overloaded | ErrorKind::NotFinished | ErrorKind::Conflict => 75,
         ErrorKind::Cancelled => 130,
         ErrorKind::Internal => INTERNAL,

@@ -59,8 +59,8 @@ pub struct ProcessArguments {
     /// What is printed: tables for people, or the final response as JSON, one line for each file.
     #[arg(long, value_enum, default_value = "table")]
     format: Form,
-    /// The folder in which everything is stored.
-    #[arg(long, value_name = "DIR")]
+    /// Where everything is stored: a folder, or s3://bucket/prefix.
+    #[arg(long, value_name = "PLACE")]
     storage: Option<PathBuf>,
     #[command(flatten)]
     memory: MemoryArguments,

@@ -15,8 +15,8 @@ pub struct ServeArguments {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// The folder in which everything is stored.
-    #[arg(long, value_name = "DIR")]
+    /// Where everything is stored: a folder, or s3://bucket/prefix.
+    #[arg(long, value_name = "PLACE")]
     storage: Option<PathBuf>,
     /// A folder below which requests may read files; repeat it for more. None when it is not given.
     #[arg(long = "allow", value_name = "DIR")]
