@@ -11,10 +11,10 @@ use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
-use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions};
+use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions, SpillOptions};
 
 use crate::host::{RandomIds, SystemClock, cores};
-use crate::settings::Settings;
+use crate::settings::{Settings, StorageLocation};
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
@@ -33,9 +33,11 @@ impl App {
         caudal_kernels::return_large_blocks();
         caudal_kernels::compute_on(settings.threads());
         let bucket = open_bucket(settings)?;
+        probe(&bucket, takes_over).await?;
         let options = SourceOptions {
             allowed_roots: settings.sources.allowed_roots.clone(),
             memory_limit: settings.memory_limit()?,
+            spill: SpillOptions { folder: settings.spill_folder(), limit: settings.spill_limit()? },
         };
         let datasets = Datasets::new(bucket.clone(), options);
         let dataframe = Dataframe::new(datasets.clone())?;
@@ -86,7 +88,23 @@ impl App {
 /// # Errors
 /// `StorageUnavailable` when it cannot be opened.
 pub(crate) fn open_bucket(settings: &Settings) -> Result<Bucket> {
-    Bucket::open_folder(&settings.storage.folder)
+    match settings.storage.location()? {
+        StorageLocation::Folder(folder) => Bucket::open_folder(&folder),
+        StorageLocation::S3(location) => Bucket::open_s3(location),
+    }
+}
+
+/// Rounds in which a bucket is tried before anything is stored in it.
+const ROUNDS_OF_A_SERVER: usize = 4;
+const ROUNDS_OF_A_RUN: usize = 1;
+
+/// A single run trusts a folder: nobody else writes there meanwhile.
+async fn probe(bucket: &Bucket, takes_over: bool) -> Result<()> {
+    match takes_over {
+        true => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_SERVER).await,
+        false if bucket.is_remote() => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_RUN).await,
+        false => Ok(()),
+    }
 }
 
 /// Keeps this host's calibration in the bucket, so that the next process need not measure again.

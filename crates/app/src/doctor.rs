@@ -1,11 +1,11 @@
 //! What is there on this machine, and what is missing for what Caudal can do.
 
-use caudal_core::Result;
+use caudal_core::{Error, Result};
 use caudal_spark::{Installation, Java};
 use serde::Serialize;
 
 use crate::host::{cores, memory};
-use crate::settings::Settings;
+use crate::settings::{Settings, StorageLocation};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -81,20 +81,33 @@ fn memory_of(settings: &Settings) -> Finding {
     }
 }
 
-/// Opens the bucket and looks for what every job needs of it.
+/// Opens the bucket, unless it is a folder that is not there yet.
 fn bucket(settings: &Settings) -> Finding {
-    let folder = &settings.storage.folder;
-    let there = folder.exists();
-    let usable = if there { crate::compose::open_bucket(settings).map(drop) } else { Ok(()) };
-    let read_only = folder.metadata().is_ok_and(|found| found.permissions().readonly());
-    match usable {
-        Ok(()) if read_only => {
-            let hint = Some("check who owns it, or name another one with --storage".into());
-            let detail = format!("{} cannot be written", folder.display());
-            Finding { hint, ..finding("bucket", State::Broken, detail) }
+    let broken =
+        |error: Error| Finding { hint: error.hint, ..finding("bucket", State::Broken, error.detail) };
+    let folder = match settings.storage.location() {
+        Ok(StorageLocation::Folder(folder)) => folder,
+        Ok(StorageLocation::S3(_)) => {
+            return crate::compose::open_bucket(settings).map_or_else(broken, |bucket| {
+                finding(
+                    "bucket",
+                    State::Ok,
+                    format!("{}; it is tried when a job or a server starts", bucket.place()),
+                )
+            });
         }
-        Ok(()) if there => finding("bucket", State::Ok, folder.display().to_string()),
-        Ok(()) => finding("bucket", State::Ok, format!("{} will be made by the first job", folder.display())),
-        Err(error) => Finding { hint: error.hint, ..finding("bucket", State::Broken, error.detail) },
+        Err(error) => return broken(error),
+    };
+    let shown = folder.display();
+    match folder.metadata() {
+        Err(_) => finding("bucket", State::Ok, format!("{shown} will be made by the first job")),
+        Ok(found) if found.permissions().readonly() => Finding {
+            hint: Some("check who owns it, or name another one with --storage".into()),
+            ..finding("bucket", State::Broken, format!("{shown} cannot be written"))
+        },
+        Ok(_) => {
+            let opened = crate::compose::open_bucket(settings);
+            opened.map_or_else(broken, |_| finding("bucket", State::Ok, shown.to_string()))
+        }
     }
 }

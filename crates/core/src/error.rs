@@ -36,10 +36,14 @@ pub enum ErrorKind {
     EngineFailed,
     /// The data does not fit in the memory that was allowed.
     InsufficientMemory,
+    /// What memory has no room for does not fit on the disk either.
+    InsufficientDisk,
     /// All places are taken: come back later.
     Overloaded,
     /// The bucket does not answer, or refuses.
     StorageUnavailable,
+    /// The bucket breaks a rule that the journal stands on.
+    UnsuitableStorage,
     Cancelled,
     /// A fault of ours.
     Internal,
@@ -48,7 +52,7 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 18] = [
+    pub const ALL: [ErrorKind; 20] = [
         MalformedRequest,
         InvalidRequest,
         InvalidData,
@@ -63,8 +67,10 @@ impl ErrorKind {
         UnavailableEngine,
         EngineFailed,
         InsufficientMemory,
+        InsufficientDisk,
         Overloaded,
         StorageUnavailable,
+        UnsuitableStorage,
         Cancelled,
         Internal,
     ];
@@ -86,8 +92,10 @@ impl ErrorKind {
             UnavailableEngine => "unavailable-engine",
             EngineFailed => "engine-failed",
             InsufficientMemory => "insufficient-memory",
+            InsufficientDisk => "insufficient-disk",
             Overloaded => "overloaded",
             StorageUnavailable => "storage-unavailable",
+            UnsuitableStorage => "unsuitable-storage",
             Cancelled => "cancelled",
             Internal => "internal",
         }
@@ -110,8 +118,10 @@ impl ErrorKind {
             UnavailableEngine => "The engine or device that was asked for is not available",
             EngineFailed => "The engine stopped before the job was done",
             InsufficientMemory => "The data does not fit in the allowed memory",
+            InsufficientDisk => "The data fits neither in the allowed memory nor on the disk",
             Overloaded => "All places are taken",
             StorageUnavailable => "The storage does not answer",
+            UnsuitableStorage => "The storage does not keep what jobs stand on",
             Cancelled => "The job was cancelled",
             Internal => "Something went wrong inside Caudal",
         }

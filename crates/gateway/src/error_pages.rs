@@ -36,8 +36,10 @@ pages! {
     UnavailableEngine = "unavailable-engine",
     EngineFailed = "engine-failed",
     InsufficientMemory = "insufficient-memory",
+    InsufficientDisk = "insufficient-disk",
     Overloaded = "overloaded",
     StorageUnavailable = "storage-unavailable",
+    UnsuitableStorage = "unsuitable-storage",
     Cancelled = "cancelled",
     Internal = "internal",
 }

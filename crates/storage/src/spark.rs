@@ -106,7 +106,7 @@ impl Datasets {
     /// Where an attempt writes.
     ///
     /// # Errors
-    /// `StorageUnavailable` where the bucket is nothing that another program reaches.
+    /// `UnavailableEngine` where the bucket is nothing that Spark writes to.
     pub fn spark_places(&self, input: &StageInput) -> Result<SparkPlaces> {
         let (job, attempt) = (input.job_id(), input.attempt);
         let uri = |key| self.bucket.uri(&key);
@@ -115,12 +115,13 @@ impl Datasets {
             results: uri(keys::spark_results(job, attempt)),
             log: uri(keys::spark_log(job, attempt)),
         };
-        match places.data.starts_with("memory:") {
-            false => Ok(places),
-            true => Err(Error::new(
-                ErrorKind::StorageUnavailable,
-                "a bucket in memory cannot be reached by Spark",
-            )),
+        match places.data.starts_with("file:") {
+            true => Ok(places),
+            // Spark reaches S3 only with jars that its wheels do not have.
+            false => {
+                let detail = "jobs on Spark need a folder as the bucket, which Spark writes to itself";
+                Err(Error::new(ErrorKind::UnavailableEngine, detail).hint("name one with --storage"))
+            }
         }
     }
 

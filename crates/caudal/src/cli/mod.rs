@@ -3,6 +3,7 @@
 mod doctor;
 mod exit;
 mod figures;
+mod memory;
 mod process;
 mod progress;
 mod report;

@@ -14,9 +14,8 @@ use crate::bucket::{Bucket, failed};
 use crate::datasets::{Datasets, parquet_metadata};
 use crate::keys;
 use crate::source::parquet::{ParquetFile, ParquetLayout, ParquetRows, Place};
-use crate::source::{FileAt, ReadAt, Source};
+use crate::source::{FileAt, Growing, Keeper, ReadAt, Source};
 use crate::spark::WrittenFile;
-use crate::table::{Column, Table};
 
 impl Datasets {
     /// The stored normalised data of a job, in source order.
@@ -76,25 +75,36 @@ impl Datasets {
         Ok(parts)
     }
 
+    /// Parts that cannot be decoded row by row, gathered part by part.
     async fn gathered(&self, job: JobId, manifest: &Manifest) -> Result<Source> {
-        let column =
-            |name: &String| Column { name: name.clone(), data_type: FLOAT.into(), ..Column::default() };
-        let mut columns: Vec<Column> = manifest.columns.iter().map(column).collect();
+        let mut columns: Vec<Growing> =
+            manifest.columns.iter().map(|name| Growing::new(name, FLOAT)).collect();
+        let mut keeper = Keeper::new(self.room(self.memory_limit()));
+        let expected = manifest.rows * columns.len() as u64 * 8;
         for part in &manifest.parts {
             for (column, values) in columns.iter_mut().zip(self.part(job, manifest, part).await?) {
-                column.values.extend(values);
+                column.extend(values.len()).copy_from_slice(&values);
+            }
+            if keeper.is_full(columns.iter().map(Growing::bytes).sum()) {
+                keeper.relieve(columns.iter_mut(), expected)?;
             }
         }
-        let bytes_read = bytes_of(manifest);
-        Ok(Source::from(Table { rows: manifest.rows as usize, columns, bytes_read, ..Table::default() }))
+        keeper.finish(columns, description(manifest))
     }
 }
 
 /// The type of every normalised column.
 const FLOAT: &str = "Float64";
 
-fn bytes_of(manifest: &Manifest) -> u64 {
-    manifest.parts.iter().map(|part| part.bytes).sum()
+fn description(manifest: &Manifest) -> SourceDescription {
+    let column = |name: &String| ColumnDescription { name: name.clone(), data_type: FLOAT.into() };
+    SourceDescription {
+        format: None,
+        rows: manifest.rows,
+        bytes_read: manifest.parts.iter().map(|part| part.bytes).sum(),
+        columns: manifest.columns.iter().map(column).collect(),
+        skipped: Vec::new(),
+    }
 }
 
 /// Parquet parts that lie in a folder of the bucket.
@@ -114,15 +124,7 @@ fn parquet_source(bucket: &Bucket, handle: &Handle, folder: &Path, manifest: &Ma
     if rows.rows() != manifest.rows {
         return Err(encode::damaged(&format!("{} rows of {}", rows.rows(), manifest.rows)));
     }
-    let column = |name: &String| ColumnDescription { name: name.clone(), data_type: FLOAT.into() };
-    let description = SourceDescription {
-        format: None,
-        rows: manifest.rows,
-        bytes_read: bytes_of(manifest),
-        columns: manifest.columns.iter().map(column).collect(),
-        skipped: Vec::new(),
-    };
-    Ok(Source::new(description, Box::new(ParquetLayout(Arc::new(rows)))))
+    Ok(Source::new(description(manifest), Box::new(ParquetLayout(Arc::new(rows)))))
 }
 
 /// Bytes of a text that are looked through at a time.

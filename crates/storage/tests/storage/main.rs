@@ -6,9 +6,12 @@
     reason = "a test that cannot go on has failed; it makes its own identities"
 )]
 
+mod buckets;
 mod faults;
+mod journal;
 mod normalized;
 mod records;
 mod scanning;
 mod sources;
+mod spilling;
 mod support;

@@ -8,7 +8,7 @@ use caudal_core::journal::{JournalEntry, Transition};
 use caudal_core::ports::{CancelToken, ProgressSink, StageInput};
 use caudal_core::request::{JobRequest, Source, SourceFormat};
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
-use caudal_storage::{Bucket, Column, Datasets, SourceOptions, Table};
+use caudal_storage::{Bucket, Column, Datasets, S3Location, SourceOptions, SpillOptions, Table};
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -47,17 +47,53 @@ pub fn stage(record: JobRecord) -> StageInput {
     }
 }
 
-/// Every backend that a bucket can have; the folder is gone with the second part.
+/// Every backend that a bucket can have; the folder is gone with the third part. S3 is among them where
+/// `CAUDAL_TEST_S3` names the address of a server, as `.ci/s3` does.
 pub fn buckets() -> Vec<(&'static str, Bucket, Option<TempDir>)> {
     let folder = TempDir::new().unwrap();
-    vec![
+    let mut buckets = vec![
         ("folder", Bucket::open_folder(folder.path()).unwrap(), Some(folder)),
         ("memory", Bucket::memory(), None),
-    ]
+    ];
+    if let Some(endpoint) = server("CAUDAL_TEST_S3") {
+        buckets.push(("S3", Bucket::open_s3(on_server(&endpoint)).unwrap(), None));
+    }
+    buckets
+}
+
+/// The address of a server that was started for these tests.
+pub fn server(variable: &str) -> Option<String> {
+    let endpoint = std::env::var(variable).ok();
+    if endpoint.is_none() {
+        println!("skipped: {variable} is not set, so S3 was not tried; see .ci/s3");
+    }
+    endpoint
+}
+
+/// An empty place of a test's own on a server.
+pub fn on_server(endpoint: &str) -> S3Location {
+    let own = format!("s3://caudal/{}", Uuid::now_v7());
+    let variable = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    S3Location {
+        variables: vec![
+            variable(("AWS_ACCESS_KEY_ID", "test")),
+            variable(("AWS_SECRET_ACCESS_KEY", "testtest")),
+            variable(("AWS_REGION", "us-east-1")),
+        ],
+        endpoint: Some(endpoint.to_owned()),
+        allow_http: true,
+        ..S3Location::parse(&own).unwrap()
+    }
 }
 
 /// The data of a job whose source is a file, and the stage that reads it.
-fn job(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> (Datasets, StageInput) {
+fn job(
+    path: &Path,
+    format: SourceFormat,
+    columns: Option<&[&str]>,
+    memory_limit: u64,
+    spill: SpillOptions,
+) -> (Datasets, StageInput) {
     let source = Source {
         uri: format!("file:{}", path.display()),
         format: Some(format),
@@ -66,7 +102,7 @@ fn job(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> (Datasets
     let mut record = record(1, minute(0));
     record.request.source = Some(source);
     let allowed_roots = vec![path.parent().unwrap().canonicalize().unwrap()];
-    let options = SourceOptions { allowed_roots, memory_limit: 1 << 30 };
+    let options = SourceOptions { allowed_roots, memory_limit, spill };
     (Datasets::new(Bucket::memory(), options), stage(record))
 }
 
@@ -76,7 +112,20 @@ pub async fn open(
     format: SourceFormat,
     columns: Option<&[&str]>,
 ) -> Result<Arc<caudal_storage::Source>> {
-    let (data, stage) = job(path, format, columns);
+    let (data, stage) = job(path, format, columns, 1 << 30, SpillOptions::default());
+    data.source(&stage).await
+}
+
+/// Opens a file as a job's source within so much memory, and so many bytes of its folder's disk.
+pub async fn open_within(
+    path: &Path,
+    format: SourceFormat,
+    columns: Option<&[&str]>,
+    memory: u64,
+    disk: u64,
+) -> Result<Arc<caudal_storage::Source>> {
+    let spill = SpillOptions { folder: path.parent().unwrap().to_owned(), limit: disk };
+    let (data, stage) = job(path, format, columns, memory, spill);
     data.source(&stage).await
 }
 
