@@ -185,11 +185,15 @@ fn unwritable(e: serde_json::Error) -> Error {
 
 /// An error of the store in our words; its own stays in the log.
 pub(crate) fn failed(what: &str, key: &Path, error: object_store::Error) -> Error {
+    explained(ErrorKind::StorageUnavailable, format!("the bucket cannot {what} {key}"), error)
+}
+
+/// An error of a store, with the reason and the cure where they are known.
+pub(crate) fn explained(kind: ErrorKind, what: String, error: object_store::Error) -> Error {
     let cause = full_cause(&error);
     let known = REASONS.iter().find(|(mark, ..)| cause.contains(mark));
     let reason = known.map_or_else(String::new, |(_, reason, _)| format!(": {reason}"));
-    let mut mapped =
-        Error::new(ErrorKind::StorageUnavailable, format!("the bucket cannot {what} {key}{reason}"));
+    let mut mapped = Error::new(kind, format!("{what}{reason}"));
     mapped.hint = known.map(|(.., hint)| (*hint).to_owned());
     mapped.cause(cause)
 }

@@ -1,6 +1,5 @@
 //! Reads Arrow IPC, the file form and the stream form.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
 use arrow::array::RecordBatch;
@@ -13,7 +12,7 @@ use caudal_core::{Error, ErrorKind, Result};
 use super::Reading;
 use super::arrow_arrays::{convert, unfit};
 use super::columns::{Choice, Offered, choose};
-use crate::source::{Growing, Keeper, Source};
+use crate::source::{Growing, Keeper, Source, Stream};
 
 /// How a column of an Arrow schema is offered.
 pub fn offer(field: &Field) -> Offered {
@@ -28,11 +27,11 @@ pub fn offer(field: &Field) -> Offered {
 ///
 /// # Errors
 /// `InvalidData` where it is damaged or incomplete, or has no column to process.
-pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Source> {
-    let buffered = BufReader::with_capacity(1 << 20, file.try_clone().map_err(|e| super::unreadable(&e))?);
+pub fn read_file(file: Stream, reading: &Reading<'_>) -> Result<Source> {
+    let buffered = BufReader::with_capacity(1 << 20, file.clone());
     let schema = FileReader::try_new(buffered, None).map_err(|e| damaged(&e))?.schema();
     let collected = Collected::begin(&schema, reading)?;
-    let position = file.try_clone().map_err(|e| super::unreadable(&e))?;
+    let position = file.clone();
     let buffered = BufReader::with_capacity(1 << 20, file);
     let projection = collected.choice.positions.clone();
     let batches = FileReader::try_new(buffered, Some(projection)).map_err(|e| damaged(&e))?;
@@ -43,9 +42,9 @@ pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Source> {
 ///
 /// # Errors
 /// As [`read_file`].
-pub fn read_stream(mut file: File, reading: &Reading<'_>) -> Result<Source> {
+pub fn read_stream(mut file: Stream, reading: &Reading<'_>) -> Result<Source> {
     check_first_message(&mut file, reading.size)?;
-    let position = file.try_clone().map_err(|e| super::unreadable(&e))?;
+    let position = file.clone();
     let batches =
         StreamReader::try_new(BufReader::with_capacity(1 << 20, file), None).map_err(|e| damaged(&e))?;
     let collected = Collected::begin(&batches.schema(), reading)?;
@@ -54,7 +53,7 @@ pub fn read_stream(mut file: File, reading: &Reading<'_>) -> Result<Source> {
 
 /// The reader makes room for as many bytes as a message says that it has, which in what is no stream at all
 /// may be any number.
-fn check_first_message(file: &mut File, size: u64) -> Result<()> {
+fn check_first_message(file: &mut Stream, size: u64) -> Result<()> {
     let mut start = [0; 8];
     let read = file.read_exact(&mut start).and_then(|()| file.rewind());
     read.map_err(|e| damaged(&e))?;
@@ -90,7 +89,7 @@ impl Collected {
         batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
         reading: &Reading<'_>,
         whole: bool,
-        mut position: File,
+        mut position: Stream,
     ) -> Result<Source> {
         let mut keeper = Keeper::new(reading.room.clone());
         for batch in batches {
