@@ -5,5 +5,6 @@ mod host;
 pub mod server;
 pub mod settings;
 
+pub use caudal_storage::{file_uri, is_s3};
 pub use compose::App;
 pub use settings::Settings;

@@ -13,7 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{S3Location, keys, large};
+use crate::{S3Location, file_uri, keys, large};
 
 /// A folder, a place on S3 or, for tests, memory. Cheap to clone.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl Bucket {
     /// Where an object is, for people and other programs.
     pub fn uri(&self, key: &Path) -> String {
         match &self.place {
-            Place::Folder(folder) => format!("file://{}/{key}", folder.display()),
+            Place::Folder(folder) => file_uri(&folder.join(key.as_ref())).replacen("file:", "file://", 1),
             Place::S3(location) => location.uri(key.as_ref()),
             Place::Memory => format!("memory:///{key}"),
         }

@@ -36,7 +36,7 @@ enum Place {
 
 impl CsvBytes {
     pub fn new(stream: &Stream) -> CsvBytes {
-        CsvBytes { file: stream.bytes().clone(), window: Vec::new(), begin: 0 }
+        CsvBytes { file: stream.base().clone(), window: Vec::new(), begin: 0 }
     }
 
     fn byte(&mut self, at: u64) -> Result<Option<u8>> {

@@ -2,6 +2,7 @@
 
 mod arrow_arrays;
 mod arrow_ipc;
+mod arrow_messages;
 mod cells;
 mod columns;
 mod csv;
@@ -38,6 +39,8 @@ use self::form::Form;
 use self::located::{Item, Located};
 pub(crate) use self::parquet::metadata as parquet_metadata;
 use self::uri::Named;
+pub(crate) use self::uri::encoded;
+pub use self::uri::file_uri;
 use crate::bucket::Bucket;
 use crate::keys;
 use crate::s3::S3Location;
@@ -223,13 +226,13 @@ fn open_located(located: Located, input: &StageInput, options: &SourceOptions) -
 fn form_of(item: &Item, asked: Option<SourceFormat>) -> Result<Form> {
     let mut stream = item.stream()?;
     let form = form::form_of(&mut stream, &item.name, asked.or(item.format));
-    form.map_err(|error| stream.bytes().failure().unwrap_or(error))
+    form.map_err(|error| stream.base().failure().unwrap_or(error))
 }
 
 /// Gathers the columns of a file.
 fn open_one(item: &Item, form: Form, reading: &Reading<'_>) -> Result<Source> {
     let file = item.stream()?;
-    let bytes = file.bytes().clone();
+    let bytes = file.base().clone();
     bytes.expect(0..item.size);
     let gathered = match form {
         Form::Csv => csv::read(file, reading),

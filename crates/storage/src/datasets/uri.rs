@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use caudal_core::{Error, ErrorKind, Result};
 use object_store::path::Path;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode, utf8_percent_encode};
 use uuid::Uuid;
 
 /// What a URI names.
@@ -44,6 +44,24 @@ pub fn parse(uri: &str) -> Result<Named> {
         }
         _ => Ok(Named::Path(PathBuf::from(uri))),
     }
+}
+
+/// What a URI may not hold as it is.
+const ESCAPED: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`');
+
+/// The URI of a path of this machine, absolute or not.
+pub fn file_uri(path: &std::path::Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let relative = bytes.iter().position(|byte| *byte != b'/').unwrap_or(bytes.len());
+    // Two slashes after the scheme would begin the name of a host.
+    let root = if relative > 0 { "/" } else { "" };
+    format!("file:{root}{}", percent_encode(&bytes[relative..], ESCAPED))
+}
+
+/// Text as it stands in a URI.
+pub fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(unix)]
@@ -103,6 +121,23 @@ mod tests {
             parse("s3://numbers/of/july/").unwrap(),
             Named::Objects { bucket: "numbers".into(), below }
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn every_path_has_a_uri_that_leads_back_to_it() {
+        use std::os::unix::ffi::OsStrExt;
+        for bytes in [b"a b%20#?.csv".as_slice(), b"/tmp/caf\xe9.csv", b"//x/y", "gr\u{fc}n.csv".as_bytes()] {
+            let path = std::path::Path::new(std::ffi::OsStr::from_bytes(bytes));
+            let uri = file_uri(path);
+            assert!(uri.is_ascii(), "{uri}");
+            let Named::Path(found) = parse(&uri).unwrap() else { panic!("{uri}") };
+            assert_eq!(
+                found.components().collect::<PathBuf>(),
+                path.components().collect::<PathBuf>(),
+                "{uri}"
+            );
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Stream {
     }
 
     /// The bytes, wherever this stands.
-    pub fn bytes(&self) -> &Arc<dyn ReadAt> {
+    pub fn base(&self) -> &Arc<dyn ReadAt> {
         &self.bytes
     }
 }
