@@ -219,7 +219,11 @@ fn open_located(located: Located, input: &StageInput, options: &SourceOptions) -
             Form::Parquet => parquet::open(vec![item], &reading),
             form => open_one(&item, form, &reading),
         },
-        Located::Folder(items) => folder::open(items, &reading),
+        Located::Folder(mut items) => {
+            // Writers leave an empty file where a task had no rows.
+            items.retain(|item| item.size > 0);
+            folder::open(items, &reading)
+        }
     }
 }
 

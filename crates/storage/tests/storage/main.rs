@@ -8,6 +8,7 @@
 
 mod buckets;
 mod faults;
+mod folders;
 mod journal;
 mod normalized;
 mod records;
