@@ -199,7 +199,7 @@ pub(crate) fn explained(kind: ErrorKind, what: String, error: object_store::Erro
 }
 
 /// What a cause says when the reason is known, the reason, and the cure. The first that fits is told.
-const REASONS: [(&str, &str, &str); 14] = [
+const REASONS: [(&str, &str, &str); 15] = [
     ("os error 28", "the disk is full", "make room and try again"),
     ("os error 30", "the disk is read-only", "name another folder"),
     ("os error 13", "permission denied", "check who owns the folder"),
@@ -211,6 +211,7 @@ const REASONS: [(&str, &str, &str); 14] = [
     ),
     ("ExpiredToken", "the credentials have expired", "get new ones"),
     ("InvalidAccessKeyId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
+    ("NotSignedUp", "the account of this access key does not use S3", "check AWS_ACCESS_KEY_ID"),
     ("SignatureDoesNotMatch", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
     (
         "KMS",

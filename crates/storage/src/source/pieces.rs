@@ -62,7 +62,7 @@ impl Pieces {
     /// How far ahead one reader of several may fetch.
     fn ahead(&self) -> u64 {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (kept.room / PIECE / 16).clamp(1, AHEAD)
+        (kept.room / PIECE / 4).clamp(1, AHEAD)
     }
 
     fn get_or_begin(&self, at: (u64, u64), bytes: u64, begin: impl FnOnce() -> Fetch) -> Fetch {
