@@ -22,6 +22,9 @@ pub struct Bucket {
     place: Place,
 }
 
+/// Tries to create an object that others are said to be creating.
+const CREATIONS: u32 = 8;
+
 #[derive(Clone)]
 enum Place {
     Folder(Arc<PathBuf>),
@@ -101,14 +104,24 @@ impl Bucket {
         written.map_err(|e| failed("write", key, e))
     }
 
-    /// Writes an object unless there is one; false where there was.
+    /// Writes an object unless there is one; false where there was. S3 also refuses a writer that meets another one, though
+    /// neither may have written: so it is looked whether there is one.
     pub(crate) async fn create(&self, key: &Path, content: impl Into<Bytes>) -> Result<bool> {
         let content: Bytes = content.into();
-        let options = PutOptions::from(PutMode::Create);
-        match self.store.put_opts(key, content.into(), options).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(e) => Err(failed("write", key, e)),
+        let mut tried = 1;
+        loop {
+            let options = PutOptions::from(PutMode::Create);
+            match self.store.put_opts(key, content.clone().into(), options).await {
+                Ok(_) => return Ok(true),
+                Err(object_store::Error::AlreadyExists { .. }) if !self.is_remote() => return Ok(false),
+                Err(object_store::Error::AlreadyExists { .. }) => {}
+                Err(e) => return Err(failed("write", key, e)),
+            }
+            match self.store.head(key).await {
+                Ok(_) => return Ok(false),
+                Err(object_store::Error::NotFound { .. }) if tried < CREATIONS => tried += 1,
+                Err(e) => return Err(failed("write", key, e)),
+            }
         }
     }
 
