@@ -35,7 +35,8 @@ impl App {
         let bucket = open_bucket(settings)?;
         probe(&bucket, takes_over).await?;
         let options = SourceOptions {
-            allowed_roots: settings.sources.allowed_roots.clone(),
+            allowed_roots: settings.allowed_folders(),
+            allowed_s3: settings.allowed_s3()?,
             memory_limit: settings.memory_limit()?,
             spill: SpillOptions { folder: settings.spill_folder(), limit: settings.spill_limit()? },
         };

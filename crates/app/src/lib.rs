@@ -7,5 +7,6 @@ pub mod server;
 pub mod settings;
 pub mod spark;
 
+pub use caudal_storage::{file_uri, is_s3};
 pub use compose::App;
 pub use settings::Settings;

@@ -92,7 +92,7 @@ impl StorageSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSettings {
-    pub allowed_roots: Vec<PathBuf>,
+    allowed_roots: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -187,6 +187,7 @@ impl Settings {
 
     fn check(&self) -> Result<()> {
         self.storage.location()?;
+        self.allowed_s3()?;
         self.memory_limit()?;
         self.spill_limit()?;
         self.server.max_body()?;
@@ -203,6 +204,24 @@ impl Settings {
             return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
         }
         Ok(())
+    }
+
+    /// The folders below which sources may be read.
+    pub fn allowed_folders(&self) -> Vec<PathBuf> {
+        self.sources.allowed_roots.iter().filter(|root| !is_s3(root)).map(PathBuf::from).collect()
+    }
+
+    /// The places on S3 below which sources may be read.
+    ///
+    /// # Errors
+    /// `InvalidRequest` naming a root that is none.
+    pub fn allowed_s3(&self) -> Result<Vec<S3Location>> {
+        self.sources
+            .allowed_roots
+            .iter()
+            .filter(|root| is_s3(root))
+            .map(|root| self.storage.on_s3(root))
+            .collect()
     }
 
     /// Bytes that the columns of one job may take.
@@ -368,6 +387,10 @@ mod tests {
         assert_eq!((location.bucket.as_str(), location.prefix.as_str()), ("numbers", "of/july"));
         assert_eq!(location.uri("jobs"), "s3://numbers/of/july/jobs");
         assert!(matches!(at("./s3:/numbers").unwrap(), StorageLocation::Folder(_)));
+        let StorageLocation::S3(location) = at("s3://numbers/a%20b").unwrap() else {
+            panic!("no place on S3")
+        };
+        assert_eq!((location.prefix.as_str(), location.uri("c").as_str()), ("a b", "s3://numbers/a%20b/c"));
         for wrong in ["s3://", "s3:///july", "s3://num bers", "s3://numbers/a//b"] {
             assert!(at(wrong).unwrap_err().detail.contains(wrong), "{wrong}");
         }

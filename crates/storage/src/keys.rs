@@ -128,6 +128,21 @@ pub fn index_entry(owner: &str, created_at: DateTime<Utc>, job: JobId) -> Path {
     index_day(owner, &day).join(format!("{newest_first:013}-{job}"))
 }
 
+/// All that belongs to an upload.
+pub fn upload(id: Uuid) -> Path {
+    Path::from(format!("uploads/{id}"))
+}
+
+/// Owner, size, checksum, form and expiry of an upload.
+pub fn upload_record(id: Uuid) -> Path {
+    upload(id).join("upload.json")
+}
+
+/// What was uploaded, once it is complete.
+pub fn upload_data(id: Uuid) -> Path {
+    upload(id).join("data")
+}
+
 /// Where a start-up probe writes, and takes everything away again.
 pub fn probe_folder(probe: Uuid) -> Path {
     Path::from(format!("probe/{probe}"))

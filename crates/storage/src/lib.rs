@@ -16,7 +16,7 @@ mod spark;
 mod table;
 
 pub use bucket::Bucket;
-pub use datasets::{Datasets, Gathering, SourceOptions, listed, unknown_column};
+pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
 pub use normalized::FillRows;
 pub use records::BucketRecords;
 pub use s3::{S3Location, is_s3};

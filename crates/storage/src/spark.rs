@@ -64,7 +64,7 @@ impl Datasets {
     /// # Errors
     /// Those of opening a source; `StorageUnavailable` when the bucket takes nothing.
     pub async fn spark_input(&self, input: &StageInput) -> Result<SparkInput> {
-        if let Some(found) = self.located(input)? {
+        if let Some(found) = self.file_for_spark(input)? {
             let uri = format!("file://{}", found.path.display());
             return Ok(SparkInput { format: found.format, uris: vec![uri], bytes: found.bytes });
         }
@@ -97,7 +97,7 @@ impl Datasets {
     /// # Errors
     /// Those of opening a source.
     pub async fn reader_for_spark(&self, input: &StageInput) -> Result<ReadBy> {
-        match self.located(input)? {
+        match self.file_for_spark(input)? {
             Some(found) => Ok(ReadBy::Spark(found.format)),
             None => Ok(ReadBy::Us(Converted::of(self.source(input).await?.as_ref()))),
         }

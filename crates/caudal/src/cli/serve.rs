@@ -18,8 +18,9 @@ pub struct ServeArguments {
     /// Where everything is stored: a folder, or s3://bucket/prefix.
     #[arg(long, value_name = "PLACE")]
     storage: Option<PathBuf>,
-    /// A folder below which requests may read files; repeat it for more. None when it is not given.
-    #[arg(long = "allow", value_name = "DIR")]
+    /// A folder or s3://bucket/prefix below which requests may read sources; repeat it for more. None when it is not
+    /// given.
+    #[arg(long = "allow", value_name = "PLACE")]
     allowed_roots: Vec<PathBuf>,
     #[command(flatten)]
     memory: MemoryArguments,

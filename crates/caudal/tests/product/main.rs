@@ -13,6 +13,7 @@ mod files;
 mod formats;
 mod house;
 mod http;
+mod layouts;
 mod recovery;
 mod spark;
 mod spark_home;

@@ -25,6 +25,7 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use self::encode::Slice;
+pub(crate) use self::read_back::opener;
 use crate::bucket::failed;
 use crate::datasets::Datasets;
 use crate::keys;
