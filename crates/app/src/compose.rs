@@ -9,10 +9,10 @@ use caudal_core::ports::{Ids, Pipeline};
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
-use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions};
+use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions, SpillOptions};
 
 use crate::host::{RandomIds, SystemClock, cores};
-use crate::settings::Settings;
+use crate::settings::{Settings, StorageLocation};
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
@@ -30,10 +30,15 @@ impl App {
     pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
         caudal_kernels::return_large_blocks();
         caudal_kernels::compute_on(settings.threads());
-        let bucket = Bucket::open_folder(&settings.storage.folder)?;
+        let bucket = match settings.storage.location()? {
+            StorageLocation::Folder(folder) => Bucket::open_folder(&folder)?,
+            StorageLocation::S3(location) => Bucket::open_s3(location)?,
+        };
+        probe(&bucket, takes_over).await?;
         let options = SourceOptions {
             allowed_roots: settings.sources.allowed_roots.clone(),
             memory_limit: settings.memory_limit()?,
+            spill: SpillOptions { folder: settings.spill_folder(), limit: settings.spill_limit()? },
         };
         let datasets = Datasets::new(bucket.clone(), options);
         let dataframe = Dataframe::new(datasets.clone())?;
@@ -72,6 +77,19 @@ impl App {
                 tracing::warn!(%error, cause = error.cause, "this host could not be measured");
             }
         });
+    }
+}
+
+/// Rounds in which a bucket is tried before anything is stored in it.
+const ROUNDS_OF_A_SERVER: usize = 4;
+const ROUNDS_OF_A_RUN: usize = 1;
+
+/// A single run trusts a folder: nobody else writes there meanwhile.
+async fn probe(bucket: &Bucket, takes_over: bool) -> Result<()> {
+    match takes_over {
+        true => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_SERVER).await,
+        false if bucket.is_remote() => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_RUN).await,
+        false => Ok(()),
     }
 }
 

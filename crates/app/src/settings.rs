@@ -1,11 +1,13 @@
 //! All settings: read from the defaults, a file, the environment and the command line, checked once.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_orchestration::PriceList;
+use caudal_storage::{S3Location, is_s3};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
@@ -29,7 +31,61 @@ pub struct Settings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StorageSettings {
-    pub folder: PathBuf,
+    folder: PathBuf,
+    bucket: String,
+    s3_endpoint: String,
+    s3_allow_http: bool,
+    /// AWS's own variables, which are the environment's and no settings.
+    #[serde(skip)]
+    aws: AwsVariables,
+}
+
+/// What the environment says to everything that speaks to AWS. Secret, and so not shown.
+#[derive(Clone, Default)]
+struct AwsVariables(Vec<(String, String)>);
+
+impl std::fmt::Debug for AwsVariables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} variables", self.0.len())
+    }
+}
+
+impl AwsVariables {
+    fn of_environment() -> AwsVariables {
+        let named = |(name, value): (OsString, OsString)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with("AWS_"))?;
+            Some((name, value.into_string().ok()?))
+        };
+        AwsVariables(std::env::vars_os().filter_map(named).collect())
+    }
+}
+
+/// Where everything is stored.
+#[derive(Clone, Debug)]
+pub enum StorageLocation {
+    Folder(PathBuf),
+    S3(S3Location),
+}
+
+impl StorageSettings {
+    /// # Errors
+    /// `InvalidRequest` where `storage.bucket` is no place on S3.
+    pub fn location(&self) -> Result<StorageLocation> {
+        if self.bucket.is_empty() {
+            return Ok(StorageLocation::Folder(self.folder.clone()));
+        }
+        self.on_s3(&self.bucket).map(StorageLocation::S3)
+    }
+
+    /// A place on S3, reached as the settings and AWS's variables say.
+    fn on_s3(&self, uri: &str) -> Result<S3Location> {
+        Ok(S3Location {
+            variables: self.aws.0.clone(),
+            endpoint: (!self.s3_endpoint.is_empty()).then(|| self.s3_endpoint.clone()),
+            allow_http: self.s3_allow_http,
+            ..S3Location::parse(uri)?
+        })
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -51,6 +107,8 @@ pub struct ServerSettings {
 #[serde(deny_unknown_fields)]
 pub struct ProcessingSettings {
     memory_limit: String,
+    spill_folder: String,
+    spill_limit: String,
     threads: usize,
 }
 
@@ -71,6 +129,8 @@ pub struct Overrides {
     pub address: Option<String>,
     pub allowed_roots: Vec<PathBuf>,
     pub memory_limit: Option<String>,
+    pub spill_folder: Option<PathBuf>,
+    pub spill_limit: Option<String>,
 }
 
 impl Settings {
@@ -84,27 +144,38 @@ impl Settings {
             None => File::from(Path::new(DEFAULT_FILE)).format(FileFormat::Toml).required(false),
         };
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let storage = overrides.storage.as_ref().map(text);
+        let bucket = storage.as_ref().map(|place| if is_s3(place) { place.clone() } else { String::new() });
+        let folder = storage.filter(|place| !is_s3(place));
         let mut builder = Config::builder()
             .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(file)
             .add_source(
                 Environment::with_prefix("CAUDAL").prefix_separator("__").separator("__").try_parsing(true),
             )
-            .set_override_option("storage.folder", overrides.storage.as_ref().map(text))
+            .set_override_option("storage.folder", folder)
+            .and_then(|b| b.set_override_option("storage.bucket", bucket))
             .and_then(|b| b.set_override_option("server.address", overrides.address.clone()))
             .and_then(|b| b.set_override_option("processing.memory_limit", overrides.memory_limit.clone()))
+            .and_then(|b| {
+                b.set_override_option("processing.spill_folder", overrides.spill_folder.as_ref().map(text))
+            })
+            .and_then(|b| b.set_override_option("processing.spill_limit", overrides.spill_limit.clone()))
             .map_err(invalid)?;
         if !overrides.allowed_roots.is_empty() {
             let roots: Vec<_> = overrides.allowed_roots.iter().map(text).collect();
             builder = builder.set_override("sources.allowed_roots", roots).map_err(invalid)?;
         }
-        let settings: Settings = builder.build().and_then(Config::try_deserialize).map_err(invalid)?;
+        let mut settings: Settings = builder.build().and_then(Config::try_deserialize).map_err(invalid)?;
+        settings.storage.aws = AwsVariables::of_environment();
         settings.check()?;
         Ok(settings)
     }
 
     fn check(&self) -> Result<()> {
+        self.storage.location()?;
         self.memory_limit()?;
+        self.spill_limit()?;
         self.server.max_body()?;
         let waits = [self.server.default_wait_seconds, self.server.max_wait_seconds];
         if waits.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
@@ -129,6 +200,25 @@ impl Settings {
         match self.processing.memory_limit.as_str() {
             "auto" => Ok(crate::host::memory()? / 2),
             text => byte_size("processing.memory_limit", text),
+        }
+    }
+
+    /// The folder for columns that memory has no room for.
+    pub fn spill_folder(&self) -> PathBuf {
+        match self.processing.spill_folder.as_str() {
+            "auto" => self.storage.folder.clone(),
+            folder => folder.into(),
+        }
+    }
+
+    /// Bytes that the spilled columns of one job may take.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn spill_limit(&self) -> Result<u64> {
+        match self.processing.spill_limit.as_str() {
+            "auto" => Ok(u64::MAX),
+            text => byte_size("processing.spill_limit", text),
         }
     }
 
@@ -226,9 +316,28 @@ mod tests {
             ..Overrides::default()
         };
         let settings = Settings::load(&overrides).unwrap();
-        assert_eq!(settings.storage.folder, Path::new("elsewhere"));
+        assert!(
+            matches!(settings.storage.location().unwrap(), StorageLocation::Folder(f) if f == Path::new("elsewhere"))
+        );
         assert_eq!(settings.server.address.port(), 0);
         assert_eq!(settings.memory_limit().unwrap(), 1_000_000_000);
+    }
+
+    #[test]
+    fn storage_is_a_folder_or_a_place_on_s3() {
+        let at = |place: &str| {
+            let overrides = Overrides { storage: Some(place.into()), ..Overrides::default() };
+            Settings::load(&overrides).and_then(|settings| settings.storage.location())
+        };
+        let StorageLocation::S3(location) = at("s3://numbers/of/july/").unwrap() else {
+            panic!("no place on S3")
+        };
+        assert_eq!((location.bucket.as_str(), location.prefix.as_str()), ("numbers", "of/july"));
+        assert_eq!(location.uri("jobs"), "s3://numbers/of/july/jobs");
+        assert!(matches!(at("./s3:/numbers").unwrap(), StorageLocation::Folder(_)));
+        for wrong in ["s3://", "s3:///july", "s3://num bers", "s3://numbers/a//b"] {
+            assert!(at(wrong).unwrap_err().detail.contains(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 const TOLD_CHARACTERS: usize = 40;
 
 /// Digits that every integer may have without losing any in f64.
-const SAFE_DIGITS: usize = 15;
+pub(crate) const SAFE_DIGITS: usize = 15;
 
 /// What a JSON value means in a column of numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,17 +46,14 @@ impl Cell {
         Cell::Number { value: float, inexact }
     }
 
-    /// A number by its digits, `whole` where it has neither point nor exponent; `None` for what is none.
-    pub fn from_digits(token: &[u8], whole: bool) -> Option<Cell> {
-        let text = std::str::from_utf8(token).ok()?;
-        if whole && text.len() <= SAFE_DIGITS && text != "-0" {
-            return text.parse().ok().map(Cell::signed);
-        }
-        match text.parse::<f64>().ok()? {
-            value if value.is_finite() => {
-                Some(Cell::Number { value, inexact: whole && loses_digits(text, value) })
+    /// A number by its digits and the f64 next to it, `whole` where it has neither point nor exponent.
+    pub fn of_number(digits: &str, value: f64, whole: bool) -> Cell {
+        match value.is_finite() {
+            true => {
+                let inexact = whole && digits.len() > SAFE_DIGITS && loses_digits(digits, value);
+                Cell::Number { value, inexact }
             }
-            _ => Some(Cell::Beyond(shortened(text))),
+            false => Cell::Beyond(shortened(digits)),
         }
     }
 
@@ -155,6 +152,7 @@ impl<'de> Deserialize<'de> for Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::JsonReader;
 
     fn cell(json: &str) -> Cell {
         serde_json::from_str(json).unwrap()
@@ -177,31 +175,25 @@ mod tests {
 
     #[test]
     fn digits_beyond_the_integers_of_any_type_are_counted_where_they_are_lost() {
-        let read = |text: &str| Cell::from_digits(text.as_bytes(), true);
-        let number = |value, inexact| Some(Cell::Number { value, inexact });
+        let read = |text: &str| JsonReader::new(text.as_bytes()).cell().unwrap();
+        let number = |value, inexact| Cell::Number { value, inexact };
         assert_eq!(read("18446744073709551616"), number(18446744073709551616.0, false));
         assert_eq!(read("18446744073709551617"), number(18446744073709551616.0, true));
         let exact = format!("{:.0}", 2f64.powi(200));
         assert_eq!(read(&exact), number(2f64.powi(200), false));
         assert_eq!(read(&format!("-{exact}")), number(-(2f64.powi(200)), false));
         assert_eq!(read(&format!("1{}", "0".repeat(50))), number(1e50, true));
-        assert_eq!(
-            Cell::from_digits(b"1.8446744073709551617e19", false),
-            Some(Cell::float(1.8446744073709552e19))
-        );
-        assert_eq!(
-            read("-0").map(|c| matches!(c, Cell::Number { value, .. } if value.is_sign_negative())),
-            Some(true)
-        );
+        assert_eq!(read("1.8446744073709551617e19"), Cell::float(1.8446744073709552e19));
+        assert!(matches!(read("-0"), Cell::Number { value, .. } if value.is_sign_negative()));
     }
 
     #[test]
     fn a_number_that_no_f64_can_hold_is_told_with_the_bounds() {
-        let cell = Cell::from_digits(b"1e999", false).unwrap();
+        let read = |text: &str| JsonReader::new(text.as_bytes()).cell().unwrap();
+        let cell = read("1e999");
         assert_eq!(cell.unlike("a number"), "expected a number within ±1.7976931348623157e308, found 1e999");
-        let cell = Cell::from_digits("9".repeat(400).as_bytes(), true).unwrap();
-        assert_eq!(cell, Cell::Beyond(format!("{}…", "9".repeat(40))));
-        assert_eq!(Cell::from_digits(b"1e-999", false), Some(Cell::float(0.0)));
+        assert_eq!(read(&"9".repeat(400)), Cell::Beyond(format!("{}…", "9".repeat(40))));
+        assert_eq!(read("1e-999"), Cell::float(0.0));
     }
 
     #[test]

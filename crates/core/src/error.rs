@@ -34,10 +34,14 @@ pub enum ErrorKind {
     UnavailableEngine,
     /// The data does not fit in the memory that was allowed.
     InsufficientMemory,
+    /// What memory has no room for does not fit on the disk either.
+    InsufficientDisk,
     /// All places are taken: come back later.
     Overloaded,
     /// The bucket does not answer, or refuses.
     StorageUnavailable,
+    /// The bucket breaks a rule that the journal stands on.
+    UnsuitableStorage,
     Cancelled,
     /// A fault of ours.
     Internal,
@@ -46,7 +50,7 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 17] = [
+    pub const ALL: [ErrorKind; 18] = [
         MalformedRequest,
         InvalidRequest,
         InvalidData,
@@ -60,8 +64,10 @@ impl ErrorKind {
         NotFinished,
         UnavailableEngine,
         InsufficientMemory,
+        InsufficientDisk,
         Overloaded,
         StorageUnavailable,
+        UnsuitableStorage,
         Cancelled,
         Internal,
     ];
@@ -82,8 +88,10 @@ impl ErrorKind {
             NotFinished => "not-finished",
             UnavailableEngine => "unavailable-engine",
             InsufficientMemory => "insufficient-memory",
+            InsufficientDisk => "insufficient-disk",
             Overloaded => "overloaded",
             StorageUnavailable => "storage-unavailable",
+            UnsuitableStorage => "unsuitable-storage",
             Cancelled => "cancelled",
             Internal => "internal",
         }
@@ -105,8 +113,10 @@ impl ErrorKind {
             NotFinished => "The job has not finished yet",
             UnavailableEngine => "The engine or device that was asked for is not available",
             InsufficientMemory => "The data does not fit in the allowed memory",
+            InsufficientDisk => "The data fits neither in the allowed memory nor on the disk",
             Overloaded => "All places are taken",
             StorageUnavailable => "The storage does not answer",
+            UnsuitableStorage => "The storage does not keep what jobs stand on",
             Cancelled => "The job was cancelled",
             Internal => "Something went wrong inside Caudal",
         }

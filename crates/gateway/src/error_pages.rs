@@ -35,8 +35,10 @@ pages! {
     NotFinished = "not-finished",
     UnavailableEngine = "unavailable-engine",
     InsufficientMemory = "insufficient-memory",
+    InsufficientDisk = "insufficient-disk",
     Overloaded = "overloaded",
     StorageUnavailable = "storage-unavailable",
+    UnsuitableStorage = "unsuitable-storage",
     Cancelled = "cancelled",
     Internal = "internal",
 }

@@ -31,13 +31,16 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::SourceUnavailable
         | ErrorKind::UnavailableEngine
         | ErrorKind::InsufficientMemory => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::InsufficientDisk => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorKind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::Conflict | ErrorKind::NotFinished | ErrorKind::Cancelled => StatusCode::CONFLICT,
-        ErrorKind::Overloaded | ErrorKind::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Overloaded | ErrorKind::StorageUnavailable | ErrorKind::UnsuitableStorage => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

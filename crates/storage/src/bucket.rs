@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use caudal_core::{Error, ErrorKind, Result};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -13,14 +13,20 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::keys;
+use crate::{S3Location, keys, large};
 
-/// A folder or, for tests, memory. Cheap to clone.
+/// A folder, a place on S3 or, for tests, memory. Cheap to clone.
 #[derive(Clone)]
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
-    /// The folder, where the bucket is one.
-    folder: Option<Arc<PathBuf>>,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Folder(Arc<PathBuf>),
+    S3(Arc<S3Location>),
+    Memory,
 }
 
 impl Bucket {
@@ -36,25 +42,42 @@ impl Bucket {
         std::fs::create_dir_all(path).map_err(|e| unusable(&e))?;
         let folder = path.canonicalize().map_err(|e| unusable(&e))?;
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| unusable(&e))?;
-        Ok(Bucket { store: Arc::new(store), folder: Some(Arc::new(folder)) })
+        Ok(Bucket { store: Arc::new(store), place: Place::Folder(Arc::new(folder)) })
+    }
+
+    /// Opens a place on S3 as a bucket. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// `UnavailableEngine` in a build without S3, `InvalidRequest` where the settings do not go together.
+    pub fn open_s3(location: S3Location) -> Result<Bucket> {
+        Ok(Bucket { store: location.open()?, place: Place::S3(Arc::new(location)) })
     }
 
     /// A bucket that is gone with the process.
     pub fn memory() -> Bucket {
-        Bucket { store: Arc::new(InMemory::new()), folder: None }
+        Bucket { store: Arc::new(InMemory::new()), place: Place::Memory }
     }
 
     /// Where an object is, for people and other programs.
     pub fn uri(&self, key: &Path) -> String {
-        match &self.folder {
-            Some(folder) => format!("file://{}/{key}", folder.display()),
-            None => format!("memory:///{key}"),
+        match &self.place {
+            Place::Folder(folder) => format!("file://{}/{key}", folder.display()),
+            Place::S3(location) => location.uri(key.as_ref()),
+            Place::Memory => format!("memory:///{key}"),
         }
+    }
+
+    /// Whether it is on other machines.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.place, Place::S3(_))
     }
 
     /// The file that an object is, where the bucket is a folder.
     pub(crate) fn file(&self, key: &Path) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.join(key.as_ref()))
+        match &self.place {
+            Place::Folder(folder) => Some(folder.join(key.as_ref())),
+            Place::S3(_) | Place::Memory => None,
+        }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
@@ -71,7 +94,11 @@ impl Bucket {
 
     pub(crate) async fn put(&self, key: &Path, content: impl Into<Bytes>) -> Result<()> {
         let content: Bytes = content.into();
-        self.store.put(key, content.into()).await.map(drop).map_err(|e| failed("write", key, e))
+        let written = match self.is_remote() && content.len() > large::FROM {
+            true => large::put(&*self.store, key, &content).await,
+            false => self.store.put(key, content.into()).await.map(drop),
+        };
+        written.map_err(|e| failed("write", key, e))
     }
 
     /// Writes an object unless there is one; false where there was.
@@ -124,10 +151,13 @@ impl Bucket {
 
     /// Takes everything below a folder away.
     pub(crate) async fn delete_below(&self, folder: &Path) -> Result<()> {
-        let found: Vec<_> =
-            self.store.list(Some(folder)).try_collect().await.map_err(|e| failed("list", folder, e))?;
-        for object in found {
-            self.delete(&object.location).await?;
+        let found = self.store.list(Some(folder)).map_ok(|object| object.location).boxed();
+        let mut gone = self.store.delete_stream(found);
+        while let Some(deleted) = gone.next().await {
+            match deleted {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(failed("delete", folder, e)),
+            }
         }
         Ok(())
     }
@@ -156,17 +186,43 @@ fn unwritable(e: serde_json::Error) -> Error {
 /// An error of the store in our words; its own stays in the log.
 pub(crate) fn failed(what: &str, key: &Path, error: object_store::Error) -> Error {
     let cause = full_cause(&error);
-    let (reason, hint) = match () {
-        () if cause.contains("os error 28") => (": the disk is full", Some("make room and try again")),
-        () if cause.contains("os error 30") => (": the disk is read-only", Some("name another folder")),
-        () if cause.contains("os error 13") => (": permission denied", Some("check who owns the folder")),
-        () => ("", None),
-    };
+    let known = REASONS.iter().find(|(mark, ..)| cause.contains(mark));
+    let reason = known.map_or_else(String::new, |(_, reason, _)| format!(": {reason}"));
     let mut mapped =
         Error::new(ErrorKind::StorageUnavailable, format!("the bucket cannot {what} {key}{reason}"));
-    mapped.hint = hint.map(str::to_owned);
+    mapped.hint = known.map(|(.., hint)| (*hint).to_owned());
     mapped.cause(cause)
 }
+
+/// What a cause says when the reason is known, the reason, and the cure. The first that fits is told.
+const REASONS: [(&str, &str, &str); 14] = [
+    ("os error 28", "the disk is full", "make room and try again"),
+    ("os error 30", "the disk is read-only", "name another folder"),
+    ("os error 13", "permission denied", "check who owns the folder"),
+    ("NoSuchBucket", "there is no such bucket", "create it, or name another one with --storage"),
+    (
+        "RequestTimeTooSkewed",
+        "the clock of this machine is wrong",
+        "set it; AWS accepts 15 minutes either way",
+    ),
+    ("ExpiredToken", "the credentials have expired", "get new ones"),
+    ("InvalidAccessKeyId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
+    ("SignatureDoesNotMatch", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
+    (
+        "KMS",
+        "the bucket's encryption key cannot be used",
+        "allow its use to this role: kms:GenerateDataKey, kms:Decrypt",
+    ),
+    ("AccessDenied", "access denied", "check the policies of the role and of the bucket"),
+    (
+        "169.254.169.254",
+        "no credentials were found",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
+    ),
+    ("without LOCATION", "the bucket is in another region", "set AWS_REGION to the bucket's region"),
+    ("SlowDown", "it asks for fewer requests", "try again later"),
+    ("Connection refused", "nobody listens at its address", "check AWS_ENDPOINT_URL or storage.s3_endpoint"),
+];
 
 fn full_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

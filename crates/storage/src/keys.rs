@@ -4,6 +4,7 @@ use caudal_core::JobId;
 use caudal_core::request::OutputFormat;
 use chrono::{DateTime, Utc};
 use object_store::path::Path;
+use uuid::Uuid;
 
 /// Larger than any millisecond of this age, so that newer keys sort first.
 const LATEST_MILLISECOND: i64 = 9_999_999_999_999;
@@ -103,6 +104,15 @@ pub fn index_entry(owner: &str, created_at: DateTime<Utc>, job: JobId) -> Path {
     let day = created_at.format("%Y-%m-%d").to_string();
     let newest_first = LATEST_MILLISECOND - created_at.timestamp_millis();
     index_day(owner, &day).join(format!("{newest_first:013}-{job}"))
+}
+
+/// Where a start-up probe writes, and takes everything away again.
+pub fn probe_folder(probe: Uuid) -> Path {
+    Path::from(format!("probe/{probe}"))
+}
+
+pub fn probe(probe: Uuid, round: usize) -> Path {
+    probe_folder(probe).join(format!("{round}"))
 }
 
 /// What a host measured of itself.

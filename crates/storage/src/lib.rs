@@ -6,8 +6,11 @@ mod index;
 mod inline;
 mod journal;
 mod keys;
+mod large;
 mod normalized;
+mod probe;
 mod records;
+mod s3;
 mod source;
 mod table;
 
@@ -15,7 +18,9 @@ pub use bucket::Bucket;
 pub use datasets::{Datasets, Gathering, SourceOptions, listed, unknown_column};
 pub use normalized::FillRows;
 pub use records::BucketRecords;
+pub use s3::{S3Location, is_s3};
 pub use source::{
-    BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, Steps, scan,
+    BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, SpillOptions, Steps,
+    scan,
 };
 pub use table::{Column, Table};

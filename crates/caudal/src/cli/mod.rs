@@ -2,6 +2,7 @@
 
 mod exit;
 mod figures;
+mod memory;
 mod process;
 mod progress;
 mod report;

@@ -17,6 +17,7 @@ use caudal_orchestration::{JobHandle, JobResult, Submission, SubmissionBody};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
+use super::memory::MemoryArguments;
 use super::{progress, report};
 
 #[derive(Args)]
@@ -58,12 +59,11 @@ pub struct ProcessArguments {
     /// What is printed: tables for people, or the final response as JSON, one line for each file.
     #[arg(long, value_enum, default_value = "table")]
     format: Form,
-    /// The folder in which everything is stored.
-    #[arg(long, value_name = "DIR")]
+    /// Where everything is stored: a folder, or s3://bucket/prefix.
+    #[arg(long, value_name = "PLACE")]
     storage: Option<PathBuf>,
-    /// Memory that the columns of one job may take, such as 512MB; half of this machine's when it is not given.
-    #[arg(long, value_name = "SIZE")]
-    memory_limit: Option<String>,
+    #[command(flatten)]
+    memory: MemoryArguments,
     /// A settings file; ./caudal.toml where there is one.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -91,9 +91,8 @@ pub async fn run(arguments: ProcessArguments) -> Result<()> {
     let overrides = Overrides {
         config: arguments.config.clone(),
         storage: arguments.storage.clone(),
-        memory_limit: arguments.memory_limit.clone(),
         allowed_roots: arguments.files.iter().flat_map(|file| folders_of(file)).collect(),
-        ..Overrides::default()
+        ..arguments.memory.overrides()
     };
     let app = App::start(&Settings::load(&overrides)?, false).await?;
     for file in &arguments.files {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::memory::MemoryArguments;
 use caudal_app::Settings;
 use caudal_app::server::Server;
 use caudal_app::settings::Overrides;
@@ -14,15 +15,14 @@ pub struct ServeArguments {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// The folder in which everything is stored.
-    #[arg(long, value_name = "DIR")]
+    /// Where everything is stored: a folder, or s3://bucket/prefix.
+    #[arg(long, value_name = "PLACE")]
     storage: Option<PathBuf>,
     /// A folder below which requests may read files; repeat it for more. None when it is not given.
     #[arg(long = "allow", value_name = "DIR")]
     allowed_roots: Vec<PathBuf>,
-    /// Memory that the columns of one job may take, such as 512MB; half of this machine's when it is not given.
-    #[arg(long, value_name = "SIZE")]
-    memory_limit: Option<String>,
+    #[command(flatten)]
+    memory: MemoryArguments,
     /// Listen on an address that other machines reach, though nobody is asked to sign in.
     #[arg(long)]
     insecure: bool,
@@ -41,7 +41,7 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
         storage: arguments.storage,
         address: arguments.listen,
         allowed_roots: arguments.allowed_roots,
-        memory_limit: arguments.memory_limit,
+        ..arguments.memory.overrides()
     })?;
     let server = Server::bind(&settings, arguments.insecure).await?;
     let stop = shutdown_signal()?;

@@ -27,7 +27,7 @@ pub fn parse(body: &[u8]) -> Result<(JobRequest, Option<InlineTable>)> {
 }
 
 fn malformed(stop: NotJson, body: &[u8]) -> Error {
-    let told = stop.explain(body);
+    let told = stop.explain(|| body);
     let place = format!("at line {} column {}", told.line, told.column);
     Error::new(ErrorKind::MalformedRequest, format!("the body is not JSON: {} {place}", told.reason))
 }
@@ -42,7 +42,7 @@ struct Body {
 }
 
 impl Body {
-    fn read(reader: &mut JsonReader<'_>) -> Result<Body, NotJson> {
+    fn read(reader: &mut JsonReader<&[u8]>) -> Result<Body, NotJson> {
         let mut body = Body::default();
         if reader.peek() != Some(b'{') {
             let cell = reader.cell()?;
@@ -53,20 +53,21 @@ impl Body {
             return Ok(body);
         }
         let mut data_seen = false;
-        reader.object(|reader, key| {
-            let repeated = match key.as_ref() {
+        reader.object(|reader| {
+            let key = reader.key().to_owned();
+            let repeated = match key.as_str() {
                 "data" => std::mem::replace(&mut data_seen, true),
                 _ => body.settings.iter().any(|(name, _)| *name == key),
             };
             if repeated {
                 body.faults.push(|| pointer("", &key), || "stands twice in the request".into());
-                return reader.skip().map(drop);
+                return reader.skip();
             }
-            match key.as_ref() {
+            match key.as_str() {
                 "data" => body.read_data(reader),
                 _ => {
                     let value = setting(reader, &pointer("", &key), 0, &mut body.faults)?;
-                    body.settings.push((key.into_owned(), value));
+                    body.settings.push((key, value));
                     Ok(())
                 }
             }
@@ -74,7 +75,7 @@ impl Body {
         Ok(body)
     }
 
-    fn read_data(&mut self, reader: &mut JsonReader<'_>) -> Result<(), NotJson> {
+    fn read_data(&mut self, reader: &mut JsonReader<&[u8]>) -> Result<(), NotJson> {
         let mut data = Data { elements: 0, faults: std::mem::take(&mut self.faults) };
         // Something was given as data; that it was not usable has been told.
         self.inline = Some(data.read(reader)?.unwrap_or_default());
@@ -106,22 +107,24 @@ const DEPTH: usize = 2;
 
 /// Reads a setting. A number that no f64 can hold is told, and left out.
 fn setting(
-    reader: &mut JsonReader<'_>,
+    reader: &mut JsonReader<&[u8]>,
     at: &str,
     depth: usize,
     faults: &mut Faults,
 ) -> Result<Value, NotJson> {
     if reader.peek() == Some(b'{') && depth < DEPTH {
         let mut entries = Map::new();
-        reader.object(|reader, key| {
+        reader.object(|reader| {
+            let key = reader.key().to_owned();
             let value = setting(reader, &pointer(at, &key), depth + 1, faults)?;
-            entries.insert(key.into_owned(), value);
+            entries.insert(key, value);
             Ok::<(), NotJson>(())
         })?;
         return Ok(Value::Object(entries));
     }
     let begin = reader.position();
-    let text = reader.skip()?;
+    reader.skip()?;
+    let text = reader.read_since(begin);
     match serde_json::from_slice(text) {
         Ok(value) => Ok(value),
         Err(e) if e.to_string().starts_with("number out of range") => {

@@ -19,7 +19,7 @@ impl Data {
     ///
     /// # Errors
     /// Where the text stops being JSON.
-    pub fn read(&mut self, reader: &mut JsonReader<'_>) -> Result<Option<InlineTable>, NotJson> {
+    pub fn read(&mut self, reader: &mut JsonReader<&[u8]>) -> Result<Option<InlineTable>, NotJson> {
         match reader.peek() {
             Some(b'[') => self.unnamed(reader).map(Some),
             Some(b'{') => self.named(reader).map(Some),
@@ -32,7 +32,7 @@ impl Data {
         }
     }
 
-    fn unnamed(&mut self, reader: &mut JsonReader<'_>) -> Result<InlineTable, NotJson> {
+    fn unnamed(&mut self, reader: &mut JsonReader<&[u8]>) -> Result<InlineTable, NotJson> {
         let column = self.column(reader, UNNAMED_COLUMN, "/data")?;
         if self.elements == 0 {
             self.faults
@@ -41,45 +41,54 @@ impl Data {
         Ok(InlineTable { columns: vec![column] })
     }
 
-    fn named(&mut self, reader: &mut JsonReader<'_>) -> Result<InlineTable, NotJson> {
+    fn named(&mut self, reader: &mut JsonReader<&[u8]>) -> Result<InlineTable, NotJson> {
         let mut columns: Vec<InlineColumn> = Vec::new();
         // (name, elements), counted even where the values are no longer kept; none where it is no array.
         let mut lengths: Vec<(String, Option<u64>)> = Vec::new();
-        reader.object(|reader, name| {
+        reader.object(|reader| {
+            let name = reader.key().to_owned();
             let at = pointer("/data", &name);
             if lengths.iter().any(|(known, _)| *known == name) {
                 self.faults.push(|| at, || format!("the column \"{name}\" stands twice"));
-                return reader.skip().map(drop);
+                return reader.skip();
             }
             if reader.peek() != Some(b'[') {
                 let cell = reader.cell()?;
                 self.faults.push(|| at, || cell.unlike("an array of numbers"));
-                lengths.push((name.into_owned(), None));
+                lengths.push((name, None));
                 return Ok(());
             }
             let before = self.elements;
             columns.push(self.column(reader, &name, &at)?);
-            lengths.push((name.into_owned(), Some(self.elements - before)));
+            lengths.push((name, Some(self.elements - before)));
             Ok(())
         })?;
         check_lengths(&lengths, &mut self.faults);
         Ok(InlineTable { columns })
     }
 
-    fn column(&mut self, reader: &mut JsonReader<'_>, name: &str, at: &str) -> Result<InlineColumn, NotJson> {
+    fn column(
+        &mut self,
+        reader: &mut JsonReader<&[u8]>,
+        name: &str,
+        at: &str,
+    ) -> Result<InlineColumn, NotJson> {
         let mut column = InlineColumn { name: name.to_owned(), ..InlineColumn::default() };
         reader.array(|reader, index| {
             self.elements += 1;
-            let value = match reader.cell()? {
-                Cell::Number { value, inexact } => {
-                    column.inexact_integers += u64::from(inexact);
-                    value
-                }
-                Cell::Missing => f64::NAN,
-                other => {
-                    self.faults.push(|| pointer(at, index), || other.unlike("a number or null"));
-                    f64::NAN
-                }
+            let value = match reader.float() {
+                Some(value) => value,
+                None => match reader.cell()? {
+                    Cell::Number { value, inexact } => {
+                        column.inexact_integers += u64::from(inexact);
+                        value
+                    }
+                    Cell::Missing => f64::NAN,
+                    other => {
+                        self.faults.push(|| pointer(at, index), || other.unlike("a number or null"));
+                        f64::NAN
+                    }
+                },
             };
             if self.elements <= MAX_INLINE_ELEMENTS {
                 column.values.push(value);

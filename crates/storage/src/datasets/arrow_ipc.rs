@@ -13,7 +13,7 @@ use caudal_core::{Error, ErrorKind, Result};
 use super::Reading;
 use super::arrow_arrays::{convert, unfit};
 use super::columns::{Choice, Offered, choose};
-use crate::table::{Column, Table};
+use crate::source::{Growing, Keeper, Source};
 
 /// How a column of an Arrow schema is offered.
 pub fn offer(field: &Field) -> Offered {
@@ -28,26 +28,28 @@ pub fn offer(field: &Field) -> Offered {
 ///
 /// # Errors
 /// `InvalidData` where it is damaged or incomplete, or has no column to process.
-pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Table> {
+pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Source> {
     let buffered = BufReader::with_capacity(1 << 20, file.try_clone().map_err(|e| super::unreadable(&e))?);
     let schema = FileReader::try_new(buffered, None).map_err(|e| damaged(&e))?.schema();
     let collected = Collected::begin(&schema, reading)?;
+    let position = file.try_clone().map_err(|e| super::unreadable(&e))?;
     let buffered = BufReader::with_capacity(1 << 20, file);
     let projection = collected.choice.positions.clone();
     let batches = FileReader::try_new(buffered, Some(projection)).map_err(|e| damaged(&e))?;
-    collected.collect(batches, reading, false)
+    collected.collect(batches, reading, false, position)
 }
 
 /// Reads an Arrow IPC stream.
 ///
 /// # Errors
 /// As [`read_file`].
-pub fn read_stream(mut file: File, reading: &Reading<'_>) -> Result<Table> {
+pub fn read_stream(mut file: File, reading: &Reading<'_>) -> Result<Source> {
     check_first_message(&mut file, reading.size)?;
+    let position = file.try_clone().map_err(|e| super::unreadable(&e))?;
     let batches =
         StreamReader::try_new(BufReader::with_capacity(1 << 20, file), None).map_err(|e| damaged(&e))?;
     let collected = Collected::begin(&batches.schema(), reading)?;
-    collected.collect(batches, reading, true)
+    collected.collect(batches, reading, true, position)
 }
 
 /// The reader makes room for as many bytes as a message says that it has, which in what is no stream at all
@@ -66,8 +68,8 @@ fn check_first_message(file: &mut File, size: u64) -> Result<()> {
 
 struct Collected {
     choice: Choice,
-    columns: Vec<Column>,
-    rows: usize,
+    columns: Vec<Growing>,
+    rows: u64,
 }
 
 impl Collected {
@@ -76,42 +78,37 @@ impl Collected {
         let choice = choose(&offered, reading.columns)?;
         let column = |i: &usize| {
             let field = schema.field(*i);
-            Column {
-                name: field.name().clone(),
-                data_type: field.data_type().to_string(),
-                ..Column::default()
-            }
+            Growing::new(field.name(), field.data_type().to_string())
         };
         let columns = choice.positions.iter().map(column).collect();
         Ok(Collected { choice, columns, rows: 0 })
     }
 
-    /// `whole` batches hold every column of the source, others only the chosen ones.
+    /// `whole` batches hold every column of the source, others only the chosen ones; `position` moves with the reading.
     fn collect(
         mut self,
         batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
         reading: &Reading<'_>,
         whole: bool,
-    ) -> Result<Table> {
+        mut position: File,
+    ) -> Result<Source> {
+        let mut keeper = Keeper::new(reading.room.clone());
         for batch in batches {
             let batch = batch.map_err(|e| damaged(&e))?;
+            // Before the batch's rows are taken: they are in memory as the batch already.
+            let held: u64 = self.columns.iter().map(Growing::bytes).sum();
+            let more = (batch.num_rows() * self.columns.len()) as u64 * 8;
+            let at = position.stream_position().map_err(|e| super::unreadable(&e))?;
+            reading.look_up(at, &mut keeper, held + more, || self.columns.iter_mut())?;
             for (i, column) in self.columns.iter_mut().enumerate() {
                 let position = if whole { self.choice.positions[i] } else { i };
-                let begin = column.values.len();
-                column.values.resize(begin + batch.num_rows(), 0.0);
-                column.inexact_integers +=
-                    convert(batch.column(position).as_ref(), &mut column.values[begin..])?;
+                let place = column.extend(batch.num_rows());
+                column.inexact_integers += convert(batch.column(position).as_ref(), place)?;
             }
-            self.rows += batch.num_rows();
-            reading.look_up(0, (self.rows * self.columns.len()) as u64 * 8)?;
+            self.rows += batch.num_rows() as u64;
         }
-        Ok(Table {
-            rows: self.rows,
-            columns: self.columns,
-            skipped: self.choice.skipped,
-            format: Some(SourceFormat::Arrow),
-            bytes_read: reading.size,
-        })
+        let origin = reading.origin(SourceFormat::Arrow, self.rows, self.choice.skipped);
+        keeper.finish(self.columns, origin)
     }
 }
 

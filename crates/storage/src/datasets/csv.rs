@@ -13,7 +13,7 @@ use super::Reading;
 use super::cells::{Number, is_beyond, number};
 use super::columns::{Offered, choose};
 use super::csv_bytes::CsvBytes;
-use crate::table::{Column, Table};
+use crate::source::{Growing, Keeper, Source};
 
 /// Rows that decide whether a column that is not named is numeric.
 const DECIDING_ROWS: u64 = 10_000;
@@ -32,7 +32,7 @@ const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// # Errors
 /// `InvalidData` with every ragged row, every cell that should be a number and a quote that nothing closes,
 /// or with what is wrong with the header.
-pub fn read(file: File, reading: &Reading<'_>) -> Result<Table> {
+pub fn read(file: File, reading: &Reading<'_>) -> Result<Source> {
     let bytes = CsvBytes::new(file.try_clone().map_err(|e| super::unreadable(&e))?)?;
     let Opened { mut reader, delimiter, mark } = open(file)?;
     let mut raw = Raw { bytes, delimiter, mark };
@@ -44,6 +44,7 @@ pub fn read(file: File, reading: &Reading<'_>) -> Result<Table> {
         raw.check_header()?;
     }
     let mut rows = Rows::begin(&header, reading)?;
+    let mut keeper = Keeper::new(reading.room.clone());
     let mut look_at = 0;
     let step = LOOK_UP.min((LOOK_UP * 8 / header.len().max(8) as u64).max(1));
     while any {
@@ -52,12 +53,11 @@ pub fn read(file: File, reading: &Reading<'_>) -> Result<Table> {
         rows.add_with_bytes(&record, ends, &mut raw, !any)?;
         if rows.seen >= look_at {
             look_at = rows.seen + step;
-            reading.look_up(reader.position().byte(), rows.bytes())?;
+            reading.look_up(reader.position().byte(), &mut keeper, rows.bytes(), || rows.columns())?;
         }
         std::mem::swap(&mut record, &mut next);
     }
-    reading.look_up(reader.position().byte(), rows.bytes())?;
-    rows.finish(reading)
+    rows.finish(reading, keeper)
 }
 
 struct Opened {
@@ -136,7 +136,7 @@ enum Draft {
     },
     /// One of its first rows held this text.
     Text(String),
-    Numeric(Column),
+    Numeric(Growing),
 }
 
 struct Rows<'a> {
@@ -154,11 +154,7 @@ impl<'a> Rows<'a> {
         let offered: Vec<_> = header.iter().map(offer).collect();
         let choice = choose(&offered, reading.columns)?;
         let draft = |i: usize| match choice.positions.contains(&i) {
-            true => Draft::Numeric(Column {
-                name: header[i].clone(),
-                data_type: "number".into(),
-                ..Column::default()
-            }),
+            true => Draft::Numeric(Growing::new(&header[i], "number")),
             false => Draft::Unwanted { text: false },
         };
         let drafts = (0..header.len()).map(draft).collect();
@@ -204,10 +200,10 @@ impl<'a> Rows<'a> {
                 Draft::Text(_) => _ = self.check_encoding(i, cell),
                 Draft::Numeric(column) => match number(cell) {
                     Number::Value { value, inexact } => {
-                        column.values.push(value);
+                        column.push(value);
                         column.inexact_integers += u64::from(inexact);
                     }
-                    Number::Missing => column.values.push(f64::NAN),
+                    Number::Missing => column.push(f64::NAN),
                     Number::No if !self.check_encoding(i, cell) => {}
                     Number::No if decides && self.named.is_none() && is_text(cell) => {
                         self.drafts[i] = Draft::Text(shown(cell));
@@ -234,13 +230,20 @@ impl<'a> Rows<'a> {
 
     fn bytes(&self) -> u64 {
         let bytes = |draft: &Draft| match draft {
-            Draft::Numeric(column) => column.values.len() as u64 * 8,
+            Draft::Numeric(column) => column.bytes(),
             _ => 0,
         };
         self.drafts.iter().map(bytes).sum()
     }
 
-    fn finish(self, reading: &Reading<'_>) -> Result<Table> {
+    fn columns(&mut self) -> impl Iterator<Item = &mut Growing> {
+        self.drafts.iter_mut().filter_map(|draft| match draft {
+            Draft::Numeric(column) => Some(column),
+            _ => None,
+        })
+    }
+
+    fn finish(self, reading: &Reading<'_>, keeper: Keeper) -> Result<Source> {
         if !self.faults.is_empty() {
             return Err(Error::from_faults(ErrorKind::InvalidData, self.faults));
         }
@@ -251,13 +254,7 @@ impl<'a> Rows<'a> {
             Draft::Numeric(column) => Some(column),
             _ => None,
         });
-        Ok(Table {
-            rows: self.seen as usize,
-            columns: columns.collect(),
-            skipped,
-            format: Some(SourceFormat::Csv),
-            bytes_read: reading.size,
-        })
+        keeper.finish(columns.collect(), reading.origin(SourceFormat::Csv, self.seen, skipped))
     }
 }
 

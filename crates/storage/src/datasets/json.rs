@@ -1,7 +1,7 @@
 //! Reads JSON documents and NDJSON as they stream by; every fault is told, up to where it stops being JSON.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 
 use caudal_core::json::{JsonReader, NotJson};
 use caudal_core::request::SourceFormat;
@@ -9,7 +9,8 @@ use caudal_core::{Error, ErrorKind, Faults, Result};
 
 use super::Reading;
 use super::json_columns::{JsonColumns, Places};
-use crate::table::Table;
+use super::json_text::FileText;
+use crate::source::Source;
 
 /// Rows between two looks at cancellation, memory and progress.
 const LOOK_UP: usize = 16_384;
@@ -40,71 +41,77 @@ impl From<Error> for Stop {
 ///
 /// # Errors
 /// `InvalidData` with every cell that should be a number, and the line where it is not JSON.
-pub fn read_document(mut file: File, reading: &Reading<'_>) -> Result<Table> {
-    reading.look_up(0, reading.size)?;
-    let mut text = Vec::with_capacity(reading.size as usize);
-    file.read_to_end(&mut text).map_err(|e| super::unreadable(&e))?;
-    let mut reader = JsonReader::new(&text);
-    let places = match reader.peek() {
-        None => return Err(empty("a JSON array or object")),
-        Some(b'{') => Places::ColumnFirst,
-        Some(_) => Places::RowFirst,
+pub fn read_document(file: File, reading: &Reading<'_>) -> Result<Source> {
+    let again = file.try_clone().map_err(|e| super::unreadable(&e))?;
+    let mut reader = JsonReader::new(FileText::new(file, reading.room.memory));
+    let first = reader.peek();
+    let places = if first == Some(b'{') { Places::ColumnFirst } else { Places::RowFirst };
+    let mut columns = JsonColumns::new(reading, places);
+    let read = match first {
+        None => Err(Stop::Error(empty("a JSON array or object"))),
+        Some(_) => document(&mut reader, &mut columns, reading),
     };
-    let mut columns = JsonColumns::new(reading.columns, places);
-    match document(&mut reader, &mut columns, reading) {
+    let follows = reader.peek();
+    if let Some(error) = reader.text().error() {
+        return Err(error.clone());
+    }
+    match read {
         Err(Stop::Error(error)) => return Err(error),
         Err(Stop::NotJson(stop)) => {
-            let told = stop.explain(&text);
+            let told = stop.explain(|| from_start(&again));
             let detail = || format!("the text stops being JSON: {} at column {}", told.reason, told.column);
             columns.faults.push(|| format!("line {}", told.line), detail);
         }
-        Ok(()) if reader.peek().is_some() => check_trailing(&mut reader, &text, &mut columns.faults)?,
+        Ok(()) if follows.is_some() => {
+            let line = NotJson { at: reader.position() }.line(from_start(&again));
+            check_trailing(first, follows, line, &mut columns.faults)?;
+        }
         Ok(()) => {}
     }
     columns.finish(SourceFormat::Json, reading)
 }
 
+/// The text again, for whoever tells what is wrong with it.
+fn from_start(mut file: &File) -> impl BufRead {
+    // A file that cannot be read again has nothing to tell.
+    let _ = file.rewind();
+    BufReader::with_capacity(1 << 16, file)
+}
+
 fn document(
-    reader: &mut JsonReader<'_>,
+    reader: &mut JsonReader<FileText>,
     columns: &mut JsonColumns<'_>,
     reading: &Reading<'_>,
 ) -> Result<(), Stop> {
-    let look_up = |columns: &JsonColumns<'_>, position: usize| -> Result<(), Stop> {
-        Ok(reading.look_up(position as u64, columns.bytes())?)
-    };
     match columns.places {
-        Places::ColumnFirst => {
-            columns.arrays(reader, |columns, row, position| match row.is_multiple_of(LOOK_UP) {
-                true => look_up(columns, position),
-                false => Ok(()),
-            })?
-        }
+        Places::ColumnFirst => columns.arrays(reader, |columns, row, position| match row {
+            row if row.is_multiple_of(LOOK_UP) => Ok(columns.look_up(reading, position as u64)?),
+            _ => Ok(()),
+        }),
         _ if reader.peek() == Some(b'[') => reader.array(|reader, row| {
             columns.row(reader)?;
             match row.is_multiple_of(columns.step(LOOK_UP)) {
-                true => look_up(columns, reader.position()),
+                true => Ok(columns.look_up(reading, reader.position() as u64)?),
                 false => Ok(()),
             }
-        })?,
+        }),
         _ => {
             let cell = reader.cell()?;
             let expected = "an array of numbers, an array of objects, or an object of equally long arrays";
             columns.faults.push(|| "/source".into(), || cell.unlike(expected));
+            Ok(())
         }
     }
-    look_up(columns, reader.position())
 }
 
 /// Tells that something follows a whole document; where it looks like the next row of NDJSON, the faults of the
 /// first row are none.
-fn check_trailing(reader: &mut JsonReader<'_>, text: &[u8], faults: &mut Faults) -> Result<()> {
+fn check_trailing(first: Option<u8>, follows: Option<u8>, line: usize, faults: &mut Faults) -> Result<()> {
     let is_row = |byte: Option<u8>| matches!(byte, Some(b'{' | b'-' | b'0'..=b'9'));
-    let is_lines = is_row(reader.peek()) && is_row(JsonReader::new(text).peek());
+    let is_lines = is_row(first) && is_row(follows);
     if is_lines {
         *faults = Faults::default();
     }
-    let before = text.get(..reader.position()).unwrap_or(text);
-    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
     let detail = "the document has ended, and something follows; expected one JSON array or object";
     faults.push(|| format!("line {line}"), || detail.into());
     match is_lines {
@@ -117,28 +124,32 @@ fn check_trailing(reader: &mut JsonReader<'_>, text: &[u8], faults: &mut Faults)
 ///
 /// # Errors
 /// `InvalidData` with every line that is not JSON, and with every cell that should be a number.
-pub fn read_lines(file: File, reading: &Reading<'_>) -> Result<Table> {
-    let mut lines = BufReader::with_capacity(1 << 20, file);
-    let mut columns = JsonColumns::new(reading.columns, Places::Lines);
+pub fn read_lines(file: File, reading: &Reading<'_>) -> Result<Source> {
+    let mut lines = BufReader::with_capacity(1 << 18, file);
+    let mut columns = JsonColumns::new(reading, Places::Lines);
     let mut line = Vec::new();
     let mut bytes = 0;
+    let longest = reading.room.memory.max(1 << 20);
     loop {
         line.clear();
-        let read = lines.read_until(b'\n', &mut line).map_err(|e| super::unreadable(&e))?;
+        let mut rest = lines.by_ref().take(longest);
+        let read = rest.read_until(b'\n', &mut line).map_err(|e| super::unreadable(&e))? as u64;
         if read == 0 {
             break;
         }
-        bytes += read as u64;
+        bytes += read;
         columns.line += 1;
+        if read == longest && line.last() != Some(&b'\n') {
+            return Err(too_long(columns.line, longest));
+        }
         read_line(line.trim_ascii_end(), &mut columns);
         if columns.line.is_multiple_of(columns.step(LOOK_UP)) {
-            reading.look_up(bytes, columns.bytes())?;
+            columns.look_up(reading, bytes)?;
         }
     }
     if bytes == 0 {
         return Err(empty("a JSON object on each line"));
     }
-    reading.look_up(bytes, columns.bytes())?;
     columns.finish(SourceFormat::Ndjson, reading)
 }
 
@@ -149,11 +160,17 @@ fn read_line(line: &[u8], columns: &mut JsonColumns<'_>) {
     }
     if let Err(stop) = columns.row(&mut reader).and_then(|()| reader.end()) {
         let detail = || {
-            let told = stop.explain(line);
+            let told = stop.explain(|| line);
             format!("the line is not JSON: {} at column {}", told.reason, told.column)
         };
         columns.faults.push(|| format!("line {}", columns.line), detail);
     }
+}
+
+fn too_long(line: usize, longest: u64) -> Error {
+    let detail = format!("line {line} is longer than the {longest} bytes of memory that it may take");
+    Error::new(ErrorKind::InsufficientMemory, detail)
+        .hint("where the file is one JSON document, name the format json; otherwise raise --memory-limit")
 }
 
 fn empty(expected: &str) -> Error {

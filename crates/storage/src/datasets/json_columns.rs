@@ -2,14 +2,14 @@
 
 use caudal_core::cell::Cell;
 use caudal_core::fault::pointer;
-use caudal_core::json::{JsonReader, NotJson};
+use caudal_core::json::{JsonReader, NotJson, Text};
 use caudal_core::request::{SourceFormat, UNNAMED_COLUMN};
 use caudal_core::{Error, ErrorKind, Faults, Result};
 
 use super::Reading;
 use super::columns::{Offered, choose};
 use super::json::Stop;
-use crate::table::{Column, Table};
+use crate::source::{Growing, Keeper, Source};
 
 /// How the place of a cell is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ enum Rows {
 
 /// A column while it is being read.
 struct Draft {
-    column: Column,
+    column: Growing,
     wanted: bool,
     named: bool,
     /// Whether a number has been seen.
@@ -55,19 +55,21 @@ pub struct JsonColumns<'a> {
     pub line: usize,
     /// Where the next key is looked for first: rows mostly repeat the order of the row before.
     hint: usize,
+    keeper: Keeper,
     pub faults: Faults,
 }
 
 impl<'a> JsonColumns<'a> {
-    pub fn new(names: Option<&'a [String]>, places: Places) -> Self {
+    pub fn new(reading: &Reading<'a>, places: Places) -> Self {
         JsonColumns {
-            names,
+            names: reading.columns,
             places,
             drafts: Vec::new(),
             kind: Rows::Unknown,
             rows: 0,
             line: 0,
             hint: 0,
+            keeper: Keeper::new(reading.room.clone()),
             faults: Faults::default(),
         }
     }
@@ -77,16 +79,26 @@ impl<'a> JsonColumns<'a> {
         (most * 8 / self.drafts.len().max(8)).max(1)
     }
 
-    /// Bytes that the columns take.
-    pub fn bytes(&self) -> u64 {
-        self.drafts.iter().map(|draft| draft.column.values.len() as u64 * 8).sum()
+    /// Looks up from the reading, and keeps the columns within their room.
+    ///
+    /// # Errors
+    /// `Cancelled`, `InsufficientMemory`, `InsufficientDisk`.
+    pub fn look_up(&mut self, reading: &Reading<'_>, position: u64) -> Result<()> {
+        if self.places != Places::ColumnFirst {
+            // A column that few rows have would otherwise catch up on many at once.
+            let wanted = self.drafts.iter_mut().filter(|draft| draft.wanted);
+            wanted.for_each(|draft| draft.column.pad_to(self.rows as u64));
+        }
+        let held = self.drafts.iter().map(|draft| draft.column.bytes()).sum();
+        let Self { keeper, drafts, .. } = self;
+        reading.look_up(position, keeper, held, || drafts.iter_mut().map(|draft| &mut draft.column))
     }
 
     /// Reads one row: an object, or a bare number or null, which belongs to the column `value`.
     ///
     /// # Errors
     /// Where the text is not JSON.
-    pub fn row(&mut self, reader: &mut JsonReader<'_>) -> Result<(), NotJson> {
+    pub fn row<T: Text>(&mut self, reader: &mut JsonReader<T>) -> Result<(), NotJson> {
         let read = match reader.peek() {
             Some(b'{') if self.kind != Rows::Numbers => self.object(reader),
             _ => reader.cell().map(|cell| self.bare(cell)),
@@ -95,15 +107,15 @@ impl<'a> JsonColumns<'a> {
         read
     }
 
-    fn object(&mut self, reader: &mut JsonReader<'_>) -> Result<(), NotJson> {
+    fn object<T: Text>(&mut self, reader: &mut JsonReader<T>) -> Result<(), NotJson> {
         self.kind = Rows::Objects;
         self.hint = 0;
         let row = self.rows;
-        reader.object(|reader, key| {
-            let index = self.index_of(&key);
-            let cell = reader.cell()?;
+        reader.object(|reader| {
+            let index = self.index_of(reader.key());
+            let cell = reader.float().map_or_else(|| reader.cell(), |value| Ok(Cell::float(value)))?;
             if self.is_repeated(index, row) {
-                let at = self.place_if_told(row, &key);
+                let at = self.place_if_told(row, &self.drafts[index].column.name);
                 self.faults.push(|| at, || "the key stands twice in its row".into());
             } else {
                 self.put(index, row, cell);
@@ -134,13 +146,14 @@ impl<'a> JsonColumns<'a> {
     ///
     /// # Errors
     /// Where the text is not JSON, and what `look_up` says.
-    pub fn arrays(
+    pub fn arrays<T: Text>(
         &mut self,
-        reader: &mut JsonReader<'_>,
-        look_up: impl Fn(&Self, usize, usize) -> Result<(), Stop>,
+        reader: &mut JsonReader<T>,
+        look_up: impl Fn(&mut Self, usize, usize) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let mut first: Option<(String, usize)> = None;
-        reader.object(|reader, key| {
+        reader.object(|reader| {
+            let key = reader.key().to_owned();
             let index = self.index_of(&key);
             if self.is_repeated(index, 0) {
                 reader.skip()?;
@@ -154,13 +167,13 @@ impl<'a> JsonColumns<'a> {
             }
             let mut length = 0;
             reader.array(|reader, row| {
-                let cell = reader.cell()?;
+                let cell = reader.float().map_or_else(|| reader.cell(), |value| Ok(Cell::float(value)))?;
                 self.put(index, row, cell);
                 length = row + 1;
                 look_up(self, row, reader.position())
             })?;
             self.rows = self.rows.max(length);
-            let (other, expected) = first.get_or_insert_with(|| (key.clone().into_owned(), length));
+            let (other, expected) = first.get_or_insert_with(|| (key.clone(), length));
             if length != *expected {
                 let detail = || format!("expected {expected} elements, as in \"{other}\", found {length}");
                 self.faults.push(|| pointer("", &key), detail);
@@ -183,7 +196,7 @@ impl<'a> JsonColumns<'a> {
 
     fn begin(&mut self, name: &str) -> usize {
         let named = self.names.is_some_and(|names| names.iter().any(|n| n == name));
-        let column = Column { name: name.to_owned(), data_type: "number".into(), ..Column::default() };
+        let column = Growing::new(name, "number");
         let wanted = named || self.names.is_none();
         self.drafts.push(Draft { column, wanted, named, number: false, other: None, last: None });
         self.drafts.len() - 1
@@ -217,15 +230,14 @@ impl<'a> JsonColumns<'a> {
             other => {
                 draft.note(&other);
                 draft.wanted = false;
-                draft.column.values = Vec::new();
+                draft.column.clear();
                 return;
             }
         };
         draft.number |= !value.is_nan();
-        let values = &mut draft.column.values;
         // A key that is missing in earlier rows is missing there.
-        values.resize(row, f64::NAN);
-        values.push(value);
+        draft.column.pad_to(row as u64);
+        draft.column.push(value);
         draft.column.inexact_integers += u64::from(inexact);
     }
 
@@ -239,7 +251,7 @@ impl<'a> JsonColumns<'a> {
 
     /// # Errors
     /// `InvalidData` with every fault, or where there is nothing to process.
-    pub fn finish(mut self, format: SourceFormat, reading: &Reading<'_>) -> Result<Table> {
+    pub fn finish(mut self, format: SourceFormat, reading: &Reading<'_>) -> Result<Source> {
         if !self.faults.is_empty() {
             return Err(Error::from_faults(ErrorKind::InvalidData, self.faults));
         }
@@ -253,12 +265,9 @@ impl<'a> JsonColumns<'a> {
         let choice = choose(&offered, self.names)?;
         let mut columns = Vec::with_capacity(choice.positions.len());
         for position in choice.positions {
-            let mut column = std::mem::take(&mut self.drafts[position].column);
-            column.values.resize(self.rows, f64::NAN);
-            columns.push(column);
+            columns.push(std::mem::take(&mut self.drafts[position].column));
         }
-        let skipped = choice.skipped;
-        Ok(Table { rows: self.rows, columns, skipped, format: Some(format), bytes_read: reading.size })
+        self.keeper.finish(columns, reading.origin(format, self.rows as u64, choice.skipped))
     }
 
     fn without_columns(&self) -> Error {

@@ -9,6 +9,7 @@ mod csv_bytes;
 mod derived;
 mod json;
 mod json_columns;
+mod json_text;
 mod parquet;
 mod source_path;
 
@@ -17,8 +18,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use caudal_core::job::SourceDescription;
+use caudal_core::job::{SkippedColumn, SourceDescription};
 use caudal_core::ports::{Sources, StageInput};
+use caudal_core::request::SourceFormat;
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use tokio::sync::OnceCell;
 
@@ -30,7 +32,7 @@ pub(crate) use self::parquet::metadata as parquet_metadata;
 use self::source_path::Form;
 use crate::bucket::Bucket;
 use crate::keys;
-use crate::source::Source;
+use crate::source::{Growing, Keeper, Room, Source, SpillOptions};
 
 /// What reading sources is bound by.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +41,14 @@ pub struct SourceOptions {
     pub allowed_roots: Vec<PathBuf>,
     /// Bytes that the columns of one job may take.
     pub memory_limit: u64,
+    /// Where columns go that memory has no room for.
+    pub spill: SpillOptions,
+}
+
+impl SourceOptions {
+    fn room(&self, memory: u64) -> Room {
+        Room { memory: memory / 2, spill: self.spill.clone() }
+    }
 }
 
 /// The data of jobs. Cheap to clone.
@@ -76,6 +86,12 @@ impl Datasets {
     /// Bytes that one job may take.
     pub fn memory_limit(&self) -> u64 {
         self.options.memory_limit
+    }
+
+    /// What columns that are gathered may take: in memory a half of `memory` bytes, since the stages take their share
+    /// beside them, and more on the disk.
+    pub(crate) fn room(&self, memory: u64) -> Room {
+        self.options.room(memory)
     }
 
     fn opened(&self, input: &StageInput) -> Opened {
@@ -140,17 +156,16 @@ fn open_source(input: &StageInput, options: &SourceOptions) -> Result<Source> {
     let (mut file, path) = source_path::open(&source.uri, &options.allowed_roots)?;
     let size = file.metadata().map_err(|e| unreadable(&e))?.len();
     let form = source_path::form_of(&mut file, &path, source.format)?;
-    let reading =
-        Reading { input, columns: source.columns.as_deref(), size, memory_limit: options.memory_limit };
-    let gathered = match form {
+    let room = options.room(options.memory_limit);
+    let reading = Reading { input, columns: source.columns.as_deref(), size, room };
+    match form {
         Form::Csv => csv::read(file, &reading),
         Form::Json => json::read_document(file, &reading),
         Form::Ndjson => json::read_lines(file, &reading),
         Form::ArrowFile => arrow_ipc::read_file(file, &reading),
         Form::ArrowStream => arrow_ipc::read_stream(file, &reading),
-        Form::Parquet => return parquet::open(file, &reading),
-    };
-    gathered.map(Source::from)
+        Form::Parquet => parquet::open(file, &reading),
+    }
 }
 
 /// One reading of a source: what is wanted of it, and what it may take.
@@ -160,29 +175,35 @@ pub(crate) struct Reading<'a> {
     columns: Option<&'a [String]>,
     /// Bytes of the file.
     size: u64,
-    memory_limit: u64,
+    room: Room,
 }
 
 impl Reading<'_> {
-    /// Looks up from the reading: is it still wanted, does it still fit, how far is it?
-    fn look_up(&self, bytes_read: u64, bytes_held: u64) -> Result<()> {
+    /// Looks up from the reading: is it still wanted, how far is it, does what is held still fit?
+    fn look_up<'c, C: Iterator<Item = &'c mut Growing>>(
+        &self,
+        bytes_read: u64,
+        keeper: &mut Keeper,
+        held: u64,
+        columns: impl FnOnce() -> C,
+    ) -> Result<()> {
         self.input.cancel.check()?;
         self.input.progress.report("reading", bytes_read, self.size);
-        self.fits(bytes_held)
+        match keeper.is_full(held) {
+            true => keeper.relieve(columns(), self.foreseen(held, bytes_read)),
+            false => Ok(()),
+        }
     }
 
-    fn fits(&self, bytes: u64) -> Result<()> {
-        if bytes <= self.memory_limit {
-            return Ok(());
-        }
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
-        let detail = format!(
-            "the columns take {:.1} MB or more of memory, and {:.1} MB are allowed",
-            megabytes(bytes),
-            megabytes(self.memory_limit)
-        );
-        Err(Error::new(ErrorKind::InsufficientMemory, detail)
-            .hint("name fewer columns, or raise --memory-limit"))
+    /// What columns will take in all that took so much from the first bytes of the source.
+    fn foreseen(&self, held: u64, bytes_read: u64) -> u64 {
+        let share = bytes_read.clamp(1, self.size.max(1)) as f64 / self.size.max(1) as f64;
+        (held as f64 / share) as u64
+    }
+
+    /// Where the columns come from, of so many rows.
+    fn origin(&self, format: SourceFormat, rows: u64, skipped: Vec<SkippedColumn>) -> SourceDescription {
+        SourceDescription { format: Some(format), rows, bytes_read: self.size, columns: Vec::new(), skipped }
     }
 }
 

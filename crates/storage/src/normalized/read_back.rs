@@ -13,8 +13,7 @@ use super::{Manifest, Stored, encode, encoded, part_key, read_document};
 use crate::bucket::{Bucket, failed};
 use crate::datasets::{Datasets, parquet_metadata};
 use crate::source::parquet::{ParquetFile, ParquetLayout, ParquetRows, Place};
-use crate::source::{FileAt, ReadAt, Source};
-use crate::table::{Column, Table};
+use crate::source::{FileAt, Growing, Keeper, ReadAt, Source};
 
 impl Datasets {
     /// The stored normalised data of a job, in source order.
@@ -33,25 +32,36 @@ impl Datasets {
         Ok(Arc::new(source))
     }
 
+    /// Parts that cannot be decoded row by row, gathered part by part.
     async fn gathered(&self, job: JobId, manifest: &Manifest) -> Result<Source> {
-        let column =
-            |name: &String| Column { name: name.clone(), data_type: FLOAT.into(), ..Column::default() };
-        let mut columns: Vec<Column> = manifest.columns.iter().map(column).collect();
+        let mut columns: Vec<Growing> =
+            manifest.columns.iter().map(|name| Growing::new(name, FLOAT)).collect();
+        let mut keeper = Keeper::new(self.room(self.memory_limit()));
+        let expected = manifest.rows * columns.len() as u64 * 8;
         for part in &manifest.parts {
             for (column, values) in columns.iter_mut().zip(self.part(job, manifest, part).await?) {
-                column.values.extend(values);
+                column.extend(values.len()).copy_from_slice(&values);
+            }
+            if keeper.is_full(columns.iter().map(Growing::bytes).sum()) {
+                keeper.relieve(columns.iter_mut(), expected)?;
             }
         }
-        let bytes_read = bytes_of(manifest);
-        Ok(Source::from(Table { rows: manifest.rows as usize, columns, bytes_read, ..Table::default() }))
+        keeper.finish(columns, description(manifest))
     }
 }
 
 /// The type of every normalised column.
 const FLOAT: &str = "Float64";
 
-fn bytes_of(manifest: &Manifest) -> u64 {
-    manifest.parts.iter().map(|part| part.bytes).sum()
+fn description(manifest: &Manifest) -> SourceDescription {
+    let column = |name: &String| ColumnDescription { name: name.clone(), data_type: FLOAT.into() };
+    SourceDescription {
+        format: None,
+        rows: manifest.rows,
+        bytes_read: manifest.parts.iter().map(|part| part.bytes).sum(),
+        columns: manifest.columns.iter().map(column).collect(),
+        skipped: Vec::new(),
+    }
 }
 
 fn parquet_source(bucket: &Bucket, handle: &Handle, job: JobId, manifest: &Manifest) -> Result<Source> {
@@ -70,15 +80,7 @@ fn parquet_source(bucket: &Bucket, handle: &Handle, job: JobId, manifest: &Manif
     if rows.rows() != manifest.rows {
         return Err(encode::damaged(&format!("{} rows of {}", rows.rows(), manifest.rows)));
     }
-    let column = |name: &String| ColumnDescription { name: name.clone(), data_type: FLOAT.into() };
-    let description = SourceDescription {
-        format: None,
-        rows: manifest.rows,
-        bytes_read: bytes_of(manifest),
-        columns: manifest.columns.iter().map(column).collect(),
-        skipped: Vec::new(),
-    };
-    Ok(Source::new(description, Box::new(ParquetLayout(Arc::new(rows)))))
+    Ok(Source::new(description(manifest), Box::new(ParquetLayout(Arc::new(rows)))))
 }
 
 /// One stored part: a file where the bucket is a folder, and otherwise ranges of an object.

@@ -2,11 +2,14 @@
 
 mod batches;
 mod column;
+mod growing;
 mod held;
 pub(crate) mod parquet;
 mod parquet_columns;
 mod read_at;
 mod scan;
+mod spill_file;
+mod spilled;
 mod steps;
 
 use std::ops::Range;
@@ -19,9 +22,11 @@ use caudal_kernels::Sample;
 
 pub use self::batches::{Batch, BatchReader};
 pub use self::column::SourceColumn;
+pub(crate) use self::growing::{Growing, Keeper, Room};
 use self::held::Held;
 pub(crate) use self::read_at::{FileAt, ReadAt};
 pub use self::scan::{ScanControl, scan};
+pub use self::spill_file::SpillOptions;
 pub use self::steps::Steps;
 use crate::table::Table;
 

@@ -6,7 +6,9 @@
     reason = "a test that cannot go on has failed; it makes its own identities"
 )]
 
+mod buckets;
 mod faults;
+mod journal;
 mod normalized;
 mod records;
 mod scanning;

@@ -8,7 +8,7 @@ use caudal_core::journal::{JournalEntry, Transition};
 use caudal_core::ports::{CancelToken, ProgressSink, StageInput};
 use caudal_core::request::{JobRequest, Source, SourceFormat};
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
-use caudal_storage::{Bucket, Column, Datasets, SourceOptions, Table};
+use caudal_storage::{Bucket, Column, Datasets, S3Location, SourceOptions, Table};
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -47,13 +47,43 @@ pub fn stage(record: JobRecord) -> StageInput {
     }
 }
 
-/// Every backend that a bucket can have; the folder is gone with the second part.
+/// Every backend that a bucket can have; the folder is gone with the third part. S3 is among them where
+/// `CAUDAL_TEST_S3` names the address of a server, as `.ci/s3` does.
 pub fn buckets() -> Vec<(&'static str, Bucket, Option<TempDir>)> {
     let folder = TempDir::new().unwrap();
-    vec![
+    let mut buckets = vec![
         ("folder", Bucket::open_folder(folder.path()).unwrap(), Some(folder)),
         ("memory", Bucket::memory(), None),
-    ]
+    ];
+    if let Some(endpoint) = server("CAUDAL_TEST_S3") {
+        buckets.push(("S3", Bucket::open_s3(on_server(&endpoint)).unwrap(), None));
+    }
+    buckets
+}
+
+/// The address of a server that was started for these tests.
+pub fn server(variable: &str) -> Option<String> {
+    let endpoint = std::env::var(variable).ok();
+    if endpoint.is_none() {
+        println!("skipped: {variable} is not set, so S3 was not tried; see .ci/s3");
+    }
+    endpoint
+}
+
+/// An empty place of a test's own on a server.
+pub fn on_server(endpoint: &str) -> S3Location {
+    let own = format!("s3://caudal/{}", Uuid::now_v7());
+    let variable = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    S3Location {
+        variables: vec![
+            variable(("AWS_ACCESS_KEY_ID", "test")),
+            variable(("AWS_SECRET_ACCESS_KEY", "testtest")),
+            variable(("AWS_REGION", "us-east-1")),
+        ],
+        endpoint: Some(endpoint.to_owned()),
+        allow_http: true,
+        ..S3Location::parse(&own).unwrap()
+    }
 }
 
 /// The data of a job whose source is a file, and the stage that reads it.

@@ -42,8 +42,9 @@ impl Sources for DerivedSources {
         let source = self.datasets.source(input).await?;
         let memory = self.datasets.memory_limit().saturating_sub(held(&source));
         let stage = input.clone();
-        let derived =
-            self.engine.run(async move { query::derive(&asked, &source, memory, &stage).await }).await?;
+        let datasets = self.datasets.clone();
+        let deriving = async move { query::derive(&datasets, &asked, &source, memory, &stage).await };
+        let derived = self.engine.run(deriving).await?;
         Ok(self.datasets.replace(input.job_id(), derived).describe())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caudal_core::ports::StageInput;
 use caudal_core::{Error, ErrorKind, Faults, Result};
-use caudal_storage::{Gathering, Source};
+use caudal_storage::{Datasets, Gathering, Source};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -26,6 +26,7 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 
 /// The rows that were asked for, in the order of the source. `memory` is in bytes.
 pub(super) async fn derive(
+    datasets: &Datasets,
     asked: &Asked,
     source: &Arc<Source>,
     memory: u64,
@@ -35,7 +36,9 @@ pub(super) async fn derive(
     let plan = plan(&session, asked, source).await?;
     let frame = DataFrame::new(session.state(), plan);
     let rows = frame.execute_stream().await.map_err(|e| explained(&e, asked.pointer(), source))?;
-    gather(rows, asked, source, memory, input).await
+    let gathering =
+        Gathering::begin(datasets, &rows.schema(), memory / 2).map_err(|e| at(asked.pointer(), e))?;
+    gather(rows, gathering, asked, source, input).await
 }
 
 async fn plan(session: &SessionContext, asked: &Asked, source: &Source) -> Result<LogicalPlan> {
@@ -67,12 +70,11 @@ async fn plan_query(session: &SessionContext, query: ast::Query) -> datafusion::
 
 async fn gather(
     mut rows: SendableRecordBatchStream,
+    mut gathering: Gathering,
     asked: &Asked,
     source: &Source,
-    memory: u64,
     input: &StageInput,
 ) -> Result<Source> {
-    let mut gathering = Gathering::begin(&rows.schema(), memory).map_err(|e| at(asked.pointer(), e))?;
     loop {
         input.cancel.check()?;
         match tokio::time::timeout(LOOK_UP, rows.next()).await {
@@ -88,7 +90,7 @@ async fn gather(
         // What was not selected was not passed over either.
         origin.skipped.clear();
     }
-    let derived = gathering.finish(&origin);
+    let derived = gathering.finish(&origin)?;
     match derived.rows() {
         0 => Err(nothing(asked, source)),
         _ => Ok(derived),
