@@ -7,6 +7,7 @@
 
 pub mod analysis;
 pub mod job_manager;
+mod handover;
 mod leases;
 mod orchestrator;
 pub mod response;
@@ -14,7 +15,6 @@ pub mod running;
 mod supervisor;
 pub mod validation;
 
-pub use analysis::cost::PriceList;
 pub use orchestrator::{
     JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
 };

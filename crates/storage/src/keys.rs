@@ -79,6 +79,15 @@ pub fn attempt(job: JobId, stage: &str, attempt: u32) -> Path {
     Path::from(format!("jobs/{job}/attempts/{stage}/{attempt}"))
 }
 
+/// What the function that normalises is to do, and what it answers.
+pub fn assignment(job: JobId, number: u32) -> Path {
+    attempt(job, "gpu_processing", number).join("assignment.json")
+}
+
+pub fn stage_report(job: JobId, number: u32) -> Path {
+    attempt(job, "gpu_processing", number).join("report.json")
+}
+
 pub fn finished_job(job: JobId) -> Path {
     Path::from(format!("jobs/{job}/job.json"))
 }

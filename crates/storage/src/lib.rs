@@ -1,5 +1,6 @@
 //! One bucket: keys, journal, data sets and results over an object store.
 
+mod assignments;
 mod bucket;
 mod datasets;
 mod index;
@@ -14,6 +15,7 @@ mod s3;
 mod source;
 mod table;
 
+pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use datasets::{Datasets, Gathering, SourceOptions, listed, unknown_column};
 pub use normalized::FillRows;
