@@ -416,7 +416,9 @@ impl NotJson {
             let reason = told.strip_suffix(&place).unwrap_or(&told).to_owned();
             // What is wrong with a line's end belongs to that line, and not to the one behind it.
             let (line, column) = match (line, column) {
-                (2.., 0) => (line - 1, behind_mark(open()).split(b'\n').nth(line - 2).map_or(0, length)),
+                (2.., 0) if !e.is_eof() => {
+                    (line - 1, behind_mark(open()).split(b'\n').nth(line - 2).map_or(0, length))
+                }
                 place => place,
             };
             return Explanation { reason, line, column };

@@ -12,8 +12,12 @@ use caudal_core::{Error, ErrorKind, Result};
 
 use super::Reading;
 use super::arrow_arrays::{convert, unfit};
+use super::arrow_messages;
 use super::columns::{Choice, Offered, choose};
 use crate::source::{Growing, Keeper, Source};
+
+/// Rows that are taken from a batch at once.
+const PIECE_ROWS: usize = 1 << 16;
 
 /// How a column of an Arrow schema is offered.
 pub fn offer(field: &Field) -> Offered {
@@ -32,6 +36,7 @@ pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Source> {
     let buffered = BufReader::with_capacity(1 << 20, file.try_clone().map_err(|e| super::unreadable(&e))?);
     let schema = FileReader::try_new(buffered, None).map_err(|e| damaged(&e))?.schema();
     let collected = Collected::begin(&schema, reading)?;
+    arrow_messages::check(&file, true, reading.room.memory)?;
     let position = file.try_clone().map_err(|e| super::unreadable(&e))?;
     let buffered = BufReader::with_capacity(1 << 20, file);
     let projection = collected.choice.positions.clone();
@@ -45,6 +50,7 @@ pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Source> {
 /// As [`read_file`].
 pub fn read_stream(mut file: File, reading: &Reading<'_>) -> Result<Source> {
     check_first_message(&mut file, reading.size)?;
+    arrow_messages::check(&file, false, reading.room.memory)?;
     let position = file.try_clone().map_err(|e| super::unreadable(&e))?;
     let batches =
         StreamReader::try_new(BufReader::with_capacity(1 << 20, file), None).map_err(|e| damaged(&e))?;
@@ -95,20 +101,26 @@ impl Collected {
         let mut keeper = Keeper::new(reading.room.clone());
         for batch in batches {
             let batch = batch.map_err(|e| damaged(&e))?;
-            // Before the batch's rows are taken: they are in memory as the batch already.
-            let held: u64 = self.columns.iter().map(Growing::bytes).sum();
-            let more = (batch.num_rows() * self.columns.len()) as u64 * 8;
-            let at = position.stream_position().map_err(|e| super::unreadable(&e))?;
-            reading.look_up(at, &mut keeper, held + more, || self.columns.iter_mut())?;
-            for (i, column) in self.columns.iter_mut().enumerate() {
-                let position = if whole { self.choice.positions[i] } else { i };
-                let place = column.extend(batch.num_rows());
-                column.inexact_integers += convert(batch.column(position).as_ref(), place)?;
+            for from in (0..batch.num_rows()).step_by(PIECE_ROWS) {
+                let piece = batch.slice(from, PIECE_ROWS.min(batch.num_rows() - from));
+                self.add(&piece, whole)?;
+                let held = self.columns.iter().map(Growing::bytes).sum();
+                let at = position.stream_position().map_err(|e| super::unreadable(&e))?;
+                reading.look_up(at, &mut keeper, held, || self.columns.iter_mut())?;
             }
-            self.rows += batch.num_rows() as u64;
         }
         let origin = reading.origin(SourceFormat::Arrow, self.rows, self.choice.skipped);
         keeper.finish(self.columns, origin)
+    }
+
+    fn add(&mut self, batch: &RecordBatch, whole: bool) -> Result<()> {
+        for (i, column) in self.columns.iter_mut().enumerate() {
+            let position = if whole { self.choice.positions[i] } else { i };
+            let place = column.extend(batch.num_rows());
+            column.inexact_integers += convert(batch.column(position).as_ref(), place)?;
+        }
+        self.rows += batch.num_rows() as u64;
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arrow_arrays;
 mod arrow_ipc;
+mod arrow_messages;
 mod cells;
 mod columns;
 mod csv;

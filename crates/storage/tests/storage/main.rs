@@ -13,4 +13,5 @@ mod normalized;
 mod records;
 mod scanning;
 mod sources;
+mod spilling;
 mod support;

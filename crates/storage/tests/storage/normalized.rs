@@ -7,7 +7,7 @@ use caudal_core::export::{ExportFormat, NormalizedData};
 use caudal_core::ports::StageInput;
 use caudal_core::request::OutputFormat;
 use caudal_core::{ErrorKind, JobId};
-use caudal_storage::{Bucket, Datasets, SourceOptions};
+use caudal_storage::{Bucket, Datasets, SourceOptions, SpillOptions};
 use futures::TryStreamExt;
 
 use crate::support::{buckets, minute, record, stage};
@@ -21,6 +21,10 @@ fn columns(rows: usize) -> Vec<(String, Vec<f64>)> {
         ("plain".into(), (0..rows).map(|i| (i as f64 - 3.0) / 7.0).collect()),
         ("a \"hard\", one\n".into(), (0..rows).map(|i| hard[i % hard.len()]).collect()),
     ]
+}
+
+fn plenty() -> SourceOptions {
+    SourceOptions { memory_limit: 1 << 30, ..SourceOptions::default() }
 }
 
 async fn put(data: &Datasets, input: &StageInput, format: OutputFormat, columns: Vec<(String, Vec<f64>)>) {
@@ -77,7 +81,7 @@ async fn what_was_written_is_read_back_bit_by_bit_in_every_format() {
     for (backend, bucket, _folder) in buckets() {
         for (number, format) in FORMATS.into_iter().enumerate() {
             let input = stage(record(number as u128, minute(0)));
-            let data = Datasets::new(bucket.clone(), SourceOptions::default());
+            let data = Datasets::new(bucket.clone(), plenty());
             put(&data, &input, format, columns(1000)).await;
             let stored = read_back(&data, input.job_id()).await;
             assert_eq!(stored.len(), 2, "{backend} {format}");
@@ -149,16 +153,22 @@ async fn a_job_without_normalised_data_has_none_to_read() {
 
 #[tokio::test]
 async fn many_parts_are_read_as_one_source() {
-    // 1,000 columns make parts of 2,097 rows.
-    let columns: Vec<_> = (0..1_000_u32)
-        .map(|c| (format!("c{c}"), (0..5_000_u32).map(|row| f64::from(row * 7 + c) / 3.0).collect()))
+    // 100 columns make parts of 20,971 rows, or half of them where there are fewer.
+    let columns: Vec<_> = (0..100_u32)
+        .map(|c| (format!("c{c}"), (0..12_000_u32).map(|row| f64::from(row * 7 + c) / 3.0).collect()))
         .collect();
     for (backend, bucket, _folder) in buckets() {
-        for (number, format) in [OutputFormat::Parquet, OutputFormat::Arrow].into_iter().enumerate() {
+        for (number, format) in FORMATS.into_iter().enumerate() {
             let input = stage(record(number as u128, minute(0)));
-            let data = Datasets::new(bucket.clone(), SourceOptions::default());
+            let data = Datasets::new(bucket.clone(), plenty());
             put(&data, &input, format, columns.clone()).await;
             assert!(read_back(&data, input.job_id()).await == columns, "{backend} {format}");
+            let spill = SpillOptions { folder: std::env::temp_dir(), limit: u64::MAX };
+            let little = SourceOptions { memory_limit: 4 << 20, spill, ..SourceOptions::default() };
+            let data = Datasets::new(bucket.clone(), little);
+            let source = data.normalized_source(input.job_id()).await.unwrap();
+            assert!(source.slice(0, 0..1).is_none(), "{backend} {format} was not spilled");
+            assert!(read_back(&data, input.job_id()).await == columns, "{backend} {format}, spilled");
         }
     }
 }

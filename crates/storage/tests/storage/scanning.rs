@@ -16,7 +16,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, ParquetMet
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use tempfile::TempDir;
 
-use crate::support::open;
+use crate::support::{open, open_within};
 
 const ROWS: usize = 2 * BLOCK_ROWS as usize + 4_321;
 
@@ -125,7 +125,8 @@ async fn the_same_rows_give_the_same_blocks_however_they_were_written() {
     let csv = NAMES.join(",") + "\n" + &text(&expected, 5, "", |cells| cells.join(",") + "\n");
     sources.push(("csv".into(), csv.into_bytes(), SourceFormat::Csv));
     for (what, content, format) in sources {
-        let (source, _folder) = opened(&content, format).await;
+        let (source, folder) = opened(&content, format).await;
+        check_spilled(folder.path(), format, &expected, &what).await;
         assert_eq!(source.rows(), ROWS as u64, "{what}");
         for threads in [1, 4] {
             assert!(blocks(&source, &[0, 1, 2, 3, 4], threads) == expected, "{what}, {threads} threads");
@@ -138,6 +139,20 @@ async fn the_same_rows_give_the_same_blocks_however_they_were_written() {
         check_readers(&source, &expected, &what);
         check_batches(&source, &expected, &what);
     }
+}
+
+/// The same file with memory for a tenth of it.
+async fn check_spilled(folder: &Path, format: SourceFormat, expected: &Blocks, what: &str) {
+    let spilled = open_within(&folder.join("source"), format, None, 1 << 19, u64::MAX).await.unwrap();
+    assert!(spilled.slice(0, 0..1).is_none(), "{what}: it was not spilled");
+    for threads in [1, 4] {
+        assert!(
+            blocks(&spilled, &[0, 1, 2, 3, 4], threads) == *expected,
+            "{what}, spilled, {threads} threads"
+        );
+    }
+    check_readers(&spilled, expected, what);
+    check_batches(&spilled, expected, what);
 }
 
 /// Ranges that begin and end anywhere, filled in pieces of any size.

@@ -8,7 +8,7 @@ use caudal_core::journal::{JournalEntry, Transition};
 use caudal_core::ports::{CancelToken, ProgressSink, StageInput};
 use caudal_core::request::{JobRequest, Source, SourceFormat};
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
-use caudal_storage::{Bucket, Column, Datasets, S3Location, SourceOptions, Table};
+use caudal_storage::{Bucket, Column, Datasets, S3Location, SourceOptions, SpillOptions, Table};
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -87,7 +87,13 @@ pub fn on_server(endpoint: &str) -> S3Location {
 }
 
 /// The data of a job whose source is a file, and the stage that reads it.
-fn job(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> (Datasets, StageInput) {
+fn job(
+    path: &Path,
+    format: SourceFormat,
+    columns: Option<&[&str]>,
+    memory_limit: u64,
+    spill: SpillOptions,
+) -> (Datasets, StageInput) {
     let source = Source {
         uri: format!("file:{}", path.display()),
         format: Some(format),
@@ -96,7 +102,7 @@ fn job(path: &Path, format: SourceFormat, columns: Option<&[&str]>) -> (Datasets
     let mut record = record(1, minute(0));
     record.request.source = Some(source);
     let allowed_roots = vec![path.parent().unwrap().canonicalize().unwrap()];
-    let options = SourceOptions { allowed_roots, memory_limit: 1 << 30 };
+    let options = SourceOptions { allowed_roots, memory_limit, spill };
     (Datasets::new(Bucket::memory(), options), stage(record))
 }
 
@@ -106,7 +112,20 @@ pub async fn open(
     format: SourceFormat,
     columns: Option<&[&str]>,
 ) -> Result<Arc<caudal_storage::Source>> {
-    let (data, stage) = job(path, format, columns);
+    let (data, stage) = job(path, format, columns, 1 << 30, SpillOptions::default());
+    data.source(&stage).await
+}
+
+/// Opens a file as a job's source within so much memory, and so many bytes of its folder's disk.
+pub async fn open_within(
+    path: &Path,
+    format: SourceFormat,
+    columns: Option<&[&str]>,
+    memory: u64,
+    disk: u64,
+) -> Result<Arc<caudal_storage::Source>> {
+    let spill = SpillOptions { folder: path.parent().unwrap().to_owned(), limit: disk };
+    let (data, stage) = job(path, format, columns, memory, spill);
     data.source(&stage).await
 }
 

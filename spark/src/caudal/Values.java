@@ -1,0 +1,89 @@
+//! How often values occur, driver side: which hash buckets are counted, whether the mode is proven, and how many values differ.
+package caudal;
+
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+
+/** Of one column, from its frequencies of the first pass on. */
+final class Values {
+    private static final int MOST_HOT = 64;
+    /** A bucket with so many times the mean of all is taken to hold a frequent value. */
+    private static final int STANDS_OUT = 4;
+    private static final int MOST_COUNTED = 1 << 18;
+    private final Frequencies frequencies;
+    private final int bits;
+    private final boolean distinctWanted;
+    private BitSet hot = new BitSet();
+    private final Frequency best = new Frequency(0, 0);
+    private long distinct;
+
+    Values(Frequencies frequencies, boolean distinctWanted) {
+        this.frequencies = frequencies;
+        this.distinctWanted = distinctWanted;
+        bits = frequencies.buckets == null ? 0 : Integer.numberOfTrailingZeros(frequencies.buckets.length);
+        if (frequencies.exact != null) {
+            best.offer(frequencies.exact.mode());
+            distinct = frequencies.exact.size();
+        }
+    }
+
+    /** The buckets to count value by value; null where every value has been counted. */
+    Look.Hot hot() {
+        if (frequencies.exact != null) {
+            return null;
+        }
+        long total = 0;
+        List<Integer> order = new ArrayList<>();
+        for (int bucket = 0; bucket < frequencies.buckets.length; bucket++) {
+            total += frequencies.buckets[bucket];
+            order.add(bucket);
+        }
+        order.sort((a, b) -> Long.compare(frequencies.buckets[b], frequencies.buckets[a]));
+        double mean = (double) total / frequencies.buckets.length;
+        for (int bucket : order.subList(0, MOST_HOT)) {
+            // The fullest bucket in any case: it gives a frequency that others have to reach.
+            if (hot.isEmpty() || frequencies.buckets[bucket] > STANDS_OUT * mean) {
+                hot.set(bucket);
+            }
+        }
+        return new Look.Hot(bits, hot, MOST_COUNTED);
+    }
+
+    /** Takes the counts of the hot buckets, null where there were too many values. */
+    void counted(LongCounts counts) {
+        if (counts == null) {
+            hot = new BitSet();
+            return;
+        }
+        best.offer(counts.mode());
+        distinct += counts.size();
+    }
+
+    /** The buckets whose values have to be brought together; null where nothing is open. */
+    Shuffle.Wanted open() {
+        if (frequencies.exact != null) {
+            return null;
+        }
+        BitSet open = new BitSet();
+        long rows = 0;
+        for (int bucket = 0; bucket < frequencies.buckets.length; bucket++) {
+            long count = frequencies.buckets[bucket];
+            if (count > 0 && !hot.get(bucket) && (distinctWanted || count >= best.count)) {
+                open.set(bucket);
+                rows += count;
+            }
+        }
+        return open.isEmpty() ? null : new Shuffle.Wanted(bits, open, rows);
+    }
+
+    void brought(Shuffle.Counted counted) {
+        best.offer(counted.best);
+        distinct += counted.distinct;
+    }
+
+    void into(Profile profile) {
+        profile.mode = best.count == 0 ? null : best;
+        profile.distinct = distinctWanted ? Long.valueOf(distinct) : null;
+    }
+}
