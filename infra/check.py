@@ -29,7 +29,6 @@ BREAKS = [
     ("root", "DeadLetters", lambda p: p.pop("KmsMasterKeyId"), "queues_are_encrypted"),
     ("roles", "OrchestratorRole", lambda p: statement(p, 0).update(Action="s3:*"), "no_role_may_do"),
     ("roles", "OrchestratorRole", lambda p: statement(p, 0).update(Resource="*"), "no_role_may_do"),
-    ("roles", "SparkLauncherRole", lambda p: statement(p, "TheJobsRoleAndNoOther").pop("Condition"), "no_role_may_do"),
     ("roles", "OrchestratorRole", lambda p: p["AssumeRolePolicyDocument"]["Statement"][0].update(Principal={"AWS": "*"}), "services_assume"),
     ("network", "SubnetA", lambda p: p.update(MapPublicIpOnLaunch=True), "subnets_are_private"),
     ("network", "MasterGroup", lambda p: p.update(SecurityGroupIngress=[{"CidrIp": "0.0.0.0/0"}]), "comes_in_from_outside"),

@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "orchestrator")]
+use caudal_core::JobId;
 use caudal_core::ports::Clock;
 #[cfg(feature = "orchestrator")]
 use caudal_core::ports::Ids;
-#[cfg(feature = "orchestrator")]
-use caudal_core::JobId;
 use caudal_core::{Error, ErrorKind, Result};
 use chrono::{DateTime, Utc};
 

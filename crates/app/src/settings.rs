@@ -136,7 +136,6 @@ pub struct FunctionSettings {
     pub service: String,
     pub orchestrator: String,
     pub gpu_processing: String,
-    pub spark_launcher: String,
     stage_seconds: f64,
 }
 

@@ -40,7 +40,9 @@ pub async fn follow(desk: &Desk, job: JobId) -> Result<Arc<JobResult>> {
                 })?;
                 return Ok(Arc::new(JobResult::Completed(Box::new(response))));
             }
-            JobState::Failed | JobState::Cancelled => return Ok(Arc::new(JobResult::Ended(Box::new(status)))),
+            JobState::Failed | JobState::Cancelled => {
+                return Ok(Arc::new(JobResult::Ended(Box::new(status))));
+            }
             _ => tokio::time::sleep(pause).await,
         }
         pause = (pause * 2).min(LONGEST_LOOK);

@@ -6,8 +6,8 @@
 //! the truth; [`running`] is this process's memory of the jobs that it carries.
 
 pub mod analysis;
-pub mod job_manager;
 mod handover;
+pub mod job_manager;
 mod leases;
 mod orchestrator;
 pub mod response;

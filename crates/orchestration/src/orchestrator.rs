@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use caudal_core::job::{JobPage, JobStatus, Progress};
-use caudal_core::ports::{Clock, Handover, Ids, JobQuery, JobRecords, Normalizer, Pipeline, Planner, Sources};
+use caudal_core::ports::{
+    Clock, Handover, Ids, JobQuery, JobRecords, Normalizer, Pipeline, Planner, Sources,
+};
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::FinalResponse;
 use caudal_core::{Error, ErrorKind, JobId, JobState, PriceList, Result};

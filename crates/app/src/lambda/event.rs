@@ -39,7 +39,8 @@ impl Event {
         let resumed = event.get("resume").and_then(Value::as_str);
         let job = resumed.or_else(|| ended_step(event)).and_then(|id| id.parse().ok());
         job.map(Event::Resume).ok_or_else(|| {
-            let detail = "the event is no API request, no state change of Spark, no sweep and names no job to resume";
+            let detail =
+                "the event is no API request, no state change of Spark, no sweep and names no job to resume";
             Error::new(ErrorKind::MalformedRequest, detail)
         })
     }
@@ -76,7 +77,13 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_refused() {
-        for event in [json!({}), json!(null), json!({"resume": "x"}), json!({"sweep": false}), json!({"detail": {"name": "caudal-x"}})] {
+        for event in [
+            json!({}),
+            json!(null),
+            json!({"resume": "x"}),
+            json!({"sweep": false}),
+            json!({"detail": {"name": "caudal-x"}}),
+        ] {
             assert_eq!(Event::read(&event).unwrap_err().kind, ErrorKind::MalformedRequest, "{event}");
         }
     }

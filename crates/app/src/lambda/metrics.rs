@@ -50,7 +50,8 @@ impl Metrics {
     fn line(&self, context: &Context, duration: Duration, outcome: &Outcome) -> Value {
         let now = self.clock.now();
         let gigabytes = f64::from(context.env_config.memory) / MB_PER_GB;
-        let cost = duration.as_secs_f64() * gigabytes * self.prices.lambda_gb_second + self.prices.lambda_request;
+        let cost =
+            duration.as_secs_f64() * gigabytes * self.prices.lambda_gb_second + self.prices.lambda_request;
         let mut values = vec![
             ("Invocations", "Count", json!(1)),
             ("Duration", "Milliseconds", json!(duration.as_secs_f64() * 1e3)),
@@ -106,6 +107,9 @@ mod tests {
         assert_eq!((&line["Duration"], &line["EstimatedCost"]), (&json!(250.0), &json!(1.0)));
         assert!(line["JobLatency"].as_f64().unwrap() < 60.0, "{line}");
         let next = metrics.line(&Context::default(), Duration::ZERO, &Outcome::default());
-        assert_eq!((&next["ColdStart"], &next["Error"], next.get("JobLatency")), (&json!(0), &json!(0), None));
+        assert_eq!(
+            (&next["ColdStart"], &next["Error"], next.get("JobLatency")),
+            (&json!(0), &json!(0), None)
+        );
     }
 }

@@ -73,7 +73,8 @@ impl Function {
         let answer = Adapter::from(self.router.clone()).call(LambdaEvent { payload, context }).await;
         // The router answers everything, so this cannot fail.
         let answer = answer.unwrap_or_else(|never| match never {});
-        serde_json::to_value(answer).map_err(|e| Error::new(ErrorKind::Internal, "unwritable answer").cause(e))
+        serde_json::to_value(answer)
+            .map_err(|e| Error::new(ErrorKind::Internal, "unwritable answer").cause(e))
     }
 
     async fn resume(&self, job: JobId, outcome: &mut Outcome) -> Result<Value> {

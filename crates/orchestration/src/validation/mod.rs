@@ -21,9 +21,9 @@ use kameo::message::{Context, Message};
 use kameo::reply::DelegatedReply;
 
 use crate::job_manager::{JobManagerActor, Run};
-use crate::{handover, leases};
 use crate::orchestrator::{Desk, JobHandle, Submission, SubmissionBody, stopped};
 use crate::running::{Holder, RunningJob};
+use crate::{handover, leases};
 
 /// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
 const SMALL_BODY: usize = 64 * 1024;
