@@ -5,16 +5,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
-use caudal_core::ports::{Ids, Pipeline};
+use caudal_core::ports::{Handover, Ids, Pipeline};
 use caudal_core::spark::SparkEngine;
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
-use caudal_storage::{Bucket, BucketRecords, Datasets, SourceOptions, SpillOptions};
+use caudal_storage::{Bucket, BucketRecords};
 
+use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
-use crate::settings::{Settings, StorageLocation};
+use crate::settings::Settings;
+use crate::store;
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
@@ -22,6 +24,7 @@ pub struct App {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
     planner: Arc<MeasuredPlanner>,
+    handover: Option<Arc<dyn Handover>>,
 }
 
 impl App {
@@ -32,15 +35,10 @@ impl App {
     pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
         caudal_kernels::return_large_blocks();
         caudal_kernels::compute_on(settings.threads());
-        let bucket = open_bucket(settings)?;
+        let bucket = store::open(settings)?;
         probe(&bucket, takes_over).await?;
-        let options = SourceOptions {
-            allowed_roots: settings.allowed_folders(),
-            allowed_s3: settings.allowed_s3()?,
-            memory_limit: settings.memory_limit()?,
-            spill: SpillOptions { folder: settings.spill_folder(), limit: settings.spill_limit()? },
-        };
-        let datasets = Datasets::new(bucket.clone(), options);
+        let functions = functions::connect(settings, &bucket)?;
+        let datasets = store::datasets(settings, &bucket)?;
         let dataframe = Dataframe::new(datasets.clone())?;
         let sources = Arc::new(dataframe.derived_sources());
         let pipelines: Vec<Arc<dyn Pipeline>> =
@@ -55,9 +53,10 @@ impl App {
             records: Arc::new(BucketRecords::new(bucket)),
             sources,
             planner: planner.clone(),
-            normalizer: Arc::new(CpuNormalizer::new(datasets.clone())),
+            normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
             pipelines,
             spark: Some(spark),
+            handover: functions.handover.clone(),
             writer: RandomIds.entry_id(),
         };
         let options = OrchestratorOptions {
@@ -70,7 +69,19 @@ impl App {
             prices: settings.prices.clone(),
         };
         let orchestrator = Orchestrator::start(ports, options).await?;
-        Ok(App { orchestrator, data: Arc::new(datasets), planner })
+        Ok(App { orchestrator, data: Arc::new(datasets), planner, handover: functions.handover })
+    }
+
+    /// Gives a job to another instance, where there is a way to.
+    ///
+    /// # Errors
+    /// `Overloaded` or `StorageUnavailable` where it is not taken.
+    #[cfg(feature = "lambda-http")]
+    pub async fn hand_over(&self, job: caudal_core::JobId) -> Result<()> {
+        match &self.handover {
+            Some(handover) => handover.hand_over(job).await,
+            None => Ok(()),
+        }
     }
 
     /// Measures this host in the background, so that the first job that is planned need not wait for it.
@@ -81,17 +92,6 @@ impl App {
                 tracing::warn!(%error, cause = error.cause, "this host could not be measured");
             }
         });
-    }
-}
-
-/// The bucket of the settings.
-///
-/// # Errors
-/// `StorageUnavailable` when it cannot be opened.
-pub(crate) fn open_bucket(settings: &Settings) -> Result<Bucket> {
-    match settings.storage.location()? {
-        StorageLocation::Folder(folder) => Bucket::open_folder(&folder),
-        StorageLocation::S3(location) => Bucket::open_s3(location),
     }
 }
 

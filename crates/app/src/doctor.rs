@@ -88,7 +88,7 @@ fn bucket(settings: &Settings) -> Finding {
     let folder = match settings.storage.location() {
         Ok(StorageLocation::Folder(folder)) => folder,
         Ok(StorageLocation::S3(_)) => {
-            return crate::compose::open_bucket(settings).map_or_else(broken, |bucket| {
+            return crate::store::open(settings).map_or_else(broken, |bucket| {
                 finding(
                     "bucket",
                     State::Ok,
@@ -106,7 +106,7 @@ fn bucket(settings: &Settings) -> Finding {
             ..finding("bucket", State::Broken, format!("{shown} cannot be written"))
         },
         Ok(_) => {
-            let opened = crate::compose::open_bucket(settings);
+            let opened = crate::store::open(settings);
             opened.map_or_else(broken, |_| finding("bucket", State::Ok, shown.to_string()))
         }
     }

@@ -4,8 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use caudal_core::ports::{Clock, Ids};
-use caudal_core::{Error, ErrorKind, JobId, Result};
+#[cfg(feature = "orchestrator")]
+use caudal_core::JobId;
+use caudal_core::ports::Clock;
+#[cfg(feature = "orchestrator")]
+use caudal_core::ports::Ids;
+use caudal_core::{Error, ErrorKind, Result};
 use chrono::{DateTime, Utc};
 
 pub struct SystemClock {
@@ -28,9 +32,11 @@ impl Clock for SystemClock {
     }
 }
 
+#[cfg(feature = "orchestrator")]
 /// UUIDs of version 7, from the clock and the system's randomness.
 pub struct RandomIds;
 
+#[cfg(feature = "orchestrator")]
 impl Ids for RandomIds {
     fn job_id(&self) -> JobId {
         JobId(uuid::Uuid::now_v7())

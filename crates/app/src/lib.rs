@@ -1,12 +1,22 @@
 //! Settings and the one place where concrete backends meet, for the binary and for each function.
 
+#[cfg(feature = "orchestrator")]
 mod compose;
+#[cfg(feature = "orchestrator")]
 pub mod doctor;
+#[cfg(feature = "orchestrator")]
+mod functions;
 mod host;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+#[cfg(feature = "server")]
 pub mod server;
 pub mod settings;
+#[cfg(feature = "orchestrator")]
 pub mod spark;
+mod store;
 
 pub use caudal_storage::{file_uri, is_s3};
+#[cfg(feature = "orchestrator")]
 pub use compose::App;
 pub use settings::Settings;

@@ -1,5 +1,6 @@
 //! The HTTP server: one router over one running [`App`].
 
+use axum::Router;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::{Gateway, GatewayOptions};
 use tokio::net::TcpListener;
@@ -7,11 +8,28 @@ use tokio::net::TcpListener;
 use crate::compose::App;
 use crate::settings::Settings;
 
+/// The API over a running [`App`].
+///
+/// # Errors
+/// `InvalidRequest` for a wrong setting.
+pub fn router(app: &App, settings: &Settings) -> Result<Router> {
+    Ok(caudal_gateway::router(Gateway {
+        orchestrator: app.orchestrator.clone(),
+        data: app.data.clone(),
+        options: GatewayOptions {
+            max_body_bytes: usize::try_from(settings.server.max_body()?).unwrap_or(usize::MAX),
+            default_wait: settings.server.default_wait(),
+            max_wait: settings.server.max_wait(),
+            error_pages: caudal_gateway::ERROR_PAGES.into(),
+        },
+    }))
+}
+
 /// A server that listens, but does not answer yet.
 pub struct Server {
     listener: TcpListener,
+    router: Router,
     app: App,
-    options: GatewayOptions,
 }
 
 impl Server {
@@ -34,13 +52,8 @@ impl Server {
             Error::new(ErrorKind::StorageUnavailable, detail)
                 .hint("another program may have it; choose one with --listen")
         })?;
-        let options = GatewayOptions {
-            max_body_bytes: usize::try_from(settings.server.max_body()?).unwrap_or(usize::MAX),
-            default_wait: settings.server.default_wait(),
-            max_wait: settings.server.max_wait(),
-            error_pages: caudal_gateway::ERROR_PAGES.into(),
-        };
-        Ok(Server { listener, app: App::start(settings, true).await?, options })
+        let app = App::start(settings, true).await?;
+        Ok(Server { listener, router: router(&app, settings)?, app })
     }
 
     /// Where it listens; the port is the one that was taken.
@@ -57,12 +70,7 @@ impl Server {
     /// `Internal` when the listener fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         self.app.measure_host();
-        let gateway = Gateway {
-            orchestrator: self.app.orchestrator.clone(),
-            data: self.app.data.clone(),
-            options: self.options,
-        };
-        let served = caudal_gateway::serve(self.listener, caudal_gateway::router(gateway), shutdown).await;
+        let served = caudal_gateway::serve(self.listener, self.router, shutdown).await;
         self.app.orchestrator.shutdown().await;
         served.map_err(|e| Error::new(ErrorKind::Internal, "the listener failed").cause(e))
     }

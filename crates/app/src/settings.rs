@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use caudal_core::{Error, ErrorKind, Result};
-use caudal_orchestration::PriceList;
+use caudal_core::{Error, ErrorKind, PriceList, Result};
 use caudal_storage::{S3Location, is_s3};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
@@ -26,7 +25,11 @@ pub struct Settings {
     pub processing: ProcessingSettings,
     pub spark: SparkSettings,
     pub orchestration: OrchestrationSettings,
+    pub functions: FunctionSettings,
     pub prices: PriceList,
+    /// AWS's own variables, which are the environment's and no settings.
+    #[serde(skip)]
+    pub aws: AwsVariables,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -36,14 +39,13 @@ pub struct StorageSettings {
     bucket: String,
     s3_endpoint: String,
     s3_allow_http: bool,
-    /// AWS's own variables, which are the environment's and no settings.
     #[serde(skip)]
     aws: AwsVariables,
 }
 
 /// What the environment says to everything that speaks to AWS. Secret, and so not shown.
 #[derive(Clone, Default)]
-struct AwsVariables(Vec<(String, String)>);
+pub struct AwsVariables(Vec<(String, String)>);
 
 impl std::fmt::Debug for AwsVariables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -58,6 +60,12 @@ impl AwsVariables {
             Some((name, value.into_string().ok()?))
         };
         AwsVariables(std::env::vars_os().filter_map(named).collect())
+    }
+
+    /// One of them, where it is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 }
 
@@ -131,6 +139,16 @@ pub struct OrchestrationSettings {
     lease_seconds: f64,
 }
 
+/// Functions on AWS Lambda that do a part of the work; empty names for none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionSettings {
+    pub service: String,
+    pub orchestrator: String,
+    pub gpu_processing: String,
+    stage_seconds: f64,
+}
+
 /// What the command line says; `None` leaves a setting as it was.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -180,7 +198,8 @@ impl Settings {
             builder = builder.set_override("sources.allowed_roots", roots).map_err(invalid)?;
         }
         let mut settings: Settings = builder.build().and_then(Config::try_deserialize).map_err(invalid)?;
-        settings.storage.aws = AwsVariables::of_environment();
+        settings.aws = AwsVariables::of_environment();
+        settings.storage.aws = settings.aws.clone();
         settings.check()?;
         Ok(settings)
     }
@@ -199,6 +218,9 @@ impl Settings {
         }
         if !(0.1..=3600.0).contains(&self.orchestration.lease_seconds) {
             return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
+        }
+        if !(1.0..=900.0).contains(&self.functions.stage_seconds) {
+            return Err(invalid("functions.stage_seconds is between 1 and 900 seconds"));
         }
         if self.orchestration.mailbox_size == 0 || self.orchestration.admitted_jobs == 0 {
             return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
@@ -288,6 +310,13 @@ impl SparkSettings {
 impl OrchestrationSettings {
     pub fn lease(&self) -> Duration {
         Duration::from_secs_f64(self.lease_seconds)
+    }
+}
+
+impl FunctionSettings {
+    /// How long the orchestrator waits for another function's report.
+    pub fn stage_deadline(&self) -> Duration {
+        Duration::from_secs_f64(self.stage_seconds)
     }
 }
 

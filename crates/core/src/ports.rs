@@ -114,6 +114,13 @@ pub trait Pipeline: Send + Sync {
     async fn run(&self, input: &StageInput, plan: &Plan) -> Result<PipelineResult>;
 }
 
+/// Where the instance that takes a job in does not work on it: gives queued jobs to one that does.
+#[async_trait]
+pub trait Handover: Send + Sync {
+    /// Has another instance take the job up. It may be told twice.
+    async fn hand_over(&self, job: JobId) -> Result<()>;
+}
+
 /// One attempt at a stage of a job that is running now.
 #[derive(Clone)]
 pub struct StageInput {

@@ -145,6 +145,13 @@ pub struct JobRequest {
     pub webhook_url: Option<String>,
 }
 
+impl JobRequest {
+    /// Whether rows or columns are derived by a query from those of the source.
+    pub fn derives(&self) -> bool {
+        self.condition.is_some() || self.select.is_some() || self.sql.is_some()
+    }
+}
+
 /// Numbers that came inside a request: named columns of equal length, NaN for a missing value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InlineTable {

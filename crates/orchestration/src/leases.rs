@@ -22,8 +22,20 @@ pub async fn begin(ports: &Ports, job: &RunningJob, length: Duration) -> Result<
     ports.records.put_lease(job.id(), 0, &lease(ports, length)).await.map(drop)
 }
 
+/// The unfinished jobs whose lease has lapsed.
+pub async fn abandoned(desk: &Desk) -> Result<Vec<JobId>> {
+    let mut found = Vec::new();
+    for job in desk.ports.records.active().await? {
+        let lease = desk.ports.records.lease(job).await?;
+        if lease.is_none_or(|(_, held)| held.until <= desk.ports.clock.now()) {
+            found.push(job);
+        }
+    }
+    Ok(found)
+}
+
 /// Takes a lease where nobody holds one; false where somebody does, or was quicker.
-async fn take_over(ports: &Ports, job: JobId, length: Duration) -> Result<bool> {
+pub async fn take_over(ports: &Ports, job: JobId, length: Duration) -> Result<bool> {
     let next = match ports.records.lease(job).await? {
         Some((_, held)) if held.until > ports.clock.now() => return Ok(false),
         Some((number, _)) => number + 1,
@@ -68,21 +80,26 @@ pub async fn release(desk: &Desk) {
 
 async fn renew(desk: &Desk, length: Duration) {
     for job in desk.jobs.all() {
-        let leased = job.lease().await;
-        if !*leased {
-            continue;
+        renew_one(desk, &job, length).await;
+    }
+}
+
+/// Renews the lease of one job, or lets it go where the length is zero.
+pub async fn renew_one(desk: &Desk, job: &RunningJob, length: Duration) {
+    let leased = job.lease().await;
+    if !*leased {
+        return;
+    }
+    let held = desk.ports.records.lease(job.id()).await;
+    let renewed = match held {
+        Ok(Some((number, held))) if held.writer == desk.ports.writer => {
+            let lease = lease(&desk.ports, length);
+            desk.ports.records.put_lease(job.id(), number + 1, &lease).await.map(drop)
         }
-        let held = desk.ports.records.lease(job.id()).await;
-        let renewed = match held {
-            Ok(Some((number, held))) if held.writer == desk.ports.writer => {
-                let lease = lease(&desk.ports, length);
-                desk.ports.records.put_lease(job.id(), number + 1, &lease).await.map(drop)
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = renewed {
-            tracing::warn!(job = %job.id(), %error, cause = error.cause, "a lease could not be renewed");
-        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = renewed {
+        tracing::warn!(job = %job.id(), %error, cause = error.cause, "a lease could not be renewed");
     }
 }

@@ -6,6 +6,7 @@
 //! the truth; [`running`] is this process's memory of the jobs that it carries.
 
 pub mod analysis;
+mod handover;
 pub mod job_manager;
 mod leases;
 mod orchestrator;
@@ -14,7 +15,6 @@ pub mod running;
 mod supervisor;
 pub mod validation;
 
-pub use analysis::cost::PriceList;
 pub use orchestrator::{
     JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
 };

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use caudal_core::job::{JobPage, JobStatus, Progress};
-use caudal_core::ports::{Clock, Ids, JobQuery, JobRecords, Normalizer, Pipeline, Planner, Sources};
+use caudal_core::ports::{
+    Clock, Handover, Ids, JobQuery, JobRecords, Normalizer, Pipeline, Planner, Sources,
+};
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::FinalResponse;
 use caudal_core::spark::SparkEngine;
-use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
+use caudal_core::{Error, ErrorKind, JobId, JobState, PriceList, Result};
 use kameo::actor::{ActorRef, Spawn};
 use kameo::error::SendError;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::analysis::cost::PriceList;
+use crate::handover;
 use crate::job_manager::{Cancel, JobManagerActor};
 use crate::leases;
 use crate::running::RunningJobs;
@@ -34,6 +36,8 @@ pub struct Ports {
     pub pipelines: Vec<Arc<dyn Pipeline>>,
     /// Where the build can submit to Apache Spark.
     pub spark: Option<Arc<dyn SparkEngine>>,
+    /// Where this instance takes jobs in and others work on them.
+    pub handover: Option<Arc<dyn Handover>>,
     /// This instance, as it signs journal entries.
     pub writer: uuid::Uuid,
 }
@@ -179,6 +183,23 @@ impl Orchestrator {
         self.job_manager.tell(Cancel(job)).await.map_err(|_| stopped())
     }
 
+    /// Takes a job up that nobody works on, and works on it until it ends; `None` where another instance has it or it
+    /// has ended already.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the bucket does not answer.
+    pub async fn carry(&self, job: JobId) -> Result<Option<Arc<JobResult>>> {
+        handover::carry(&self.desk, &self.validation, job).await
+    }
+
+    /// The unfinished jobs that nobody works on.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the bucket does not answer.
+    pub async fn abandoned(&self) -> Result<Vec<JobId>> {
+        leases::abandoned(&self.desk).await
+    }
+
     pub async fn ready(&self) -> Result<()> {
         self.desk.ports.records.ready().await
     }
@@ -202,6 +223,8 @@ pub struct JobHandle {
     pub job_id: JobId,
     pub(crate) progress: watch::Receiver<Progress>,
     pub(crate) result: watch::Receiver<Option<Arc<JobResult>>>,
+    /// Where another instance works on the job: what reads its journal.
+    pub(crate) elsewhere: Option<Arc<Desk>>,
 }
 
 impl JobHandle {
@@ -214,6 +237,9 @@ impl JobHandle {
     /// # Errors
     /// `Overloaded` when the server shuts down before the job ends; its journal keeps it.
     pub async fn finished(&mut self) -> Result<Arc<JobResult>> {
+        if let Some(desk) = &self.elsewhere {
+            return handover::follow(desk, self.job_id).await;
+        }
         let result = self.result.wait_for(|r| r.is_some()).await.map_err(|_| stopped())?;
         result.clone().ok_or_else(stopped)
     }

@@ -101,6 +101,15 @@ pub fn spark_log(job: JobId, attempt: u32) -> Path {
 /// The stage whose attempts are applications of Spark.
 const SPARK_STAGE: &str = "spark";
 
+/// What the function that normalises is to do, and what it answers.
+pub fn assignment(job: JobId, number: u32) -> Path {
+    attempt(job, "gpu_processing", number).join("assignment.json")
+}
+
+pub fn stage_report(job: JobId, number: u32) -> Path {
+    attempt(job, "gpu_processing", number).join("report.json")
+}
+
 pub fn finished_job(job: JobId) -> Path {
     Path::from(format!("jobs/{job}/job.json"))
 }

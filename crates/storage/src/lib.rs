@@ -1,5 +1,6 @@
 //! One bucket: keys, journal, data sets and results over an object store.
 
+mod assignments;
 mod bucket;
 mod datasets;
 mod index;
@@ -15,6 +16,7 @@ mod source;
 mod spark;
 mod table;
 
+pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
 pub use normalized::FillRows;

@@ -38,6 +38,12 @@ fn without_tests(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text)
 }
 
+/// The manifests of all packages; that of a workspace alone is none.
+fn manifests() -> Vec<PathBuf> {
+    let named = |path: &PathBuf| path.ends_with("Cargo.toml") && read(path).contains("[package]");
+    files(&root().join("crates"), &["toml"]).into_iter().filter(named).collect()
+}
+
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
@@ -67,7 +73,7 @@ fn the_map_names_every_room_and_no_other() {
     for room in &named {
         assert!(root().join(room).is_dir(), "ARCHITECTURE.md names {room}, which is not there");
     }
-    for manifest in files(&root().join("crates"), &["toml"]).iter().filter(|p| p.ends_with("Cargo.toml")) {
+    for manifest in manifests() {
         let room = relative(manifest.parent().expect("a folder"));
         assert!(named.contains(&room), "ARCHITECTURE.md does not name {room}");
     }
@@ -80,8 +86,8 @@ fn crates_use_only_the_crates_that_the_map_allows() {
         .map(|row| (row[0].trim_matches('`').to_owned(), code_spans(&row[1])))
         .collect();
     let mut seen = 0;
-    for manifest in files(&root().join("crates"), &["toml"]).iter().filter(|p| p.ends_with("Cargo.toml")) {
-        let text = read(manifest);
+    for manifest in manifests() {
+        let text = read(&manifest);
         let name = text
             .lines()
             .find_map(|l| l.strip_prefix("name = "))

@@ -15,7 +15,7 @@ use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::*;
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use caudal_gateway::{Gateway, GatewayOptions};
-use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports, PriceList};
+use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use chrono::{DateTime, Utc};
 
 pub const MAX_BODY: usize = 2000;
@@ -40,6 +40,7 @@ pub async fn gateway() -> Gateway {
         normalizer: nothing.clone(),
         pipelines: vec![nothing.clone()],
         spark: None,
+        handover: None,
         writer: uuid::Uuid::nil(),
     };
     let sizes = OrchestratorOptions {
@@ -49,7 +50,7 @@ pub async fn gateway() -> Gateway {
         lease: Duration::from_secs(10),
         takes_over: false,
         cores: 1,
-        prices: PriceList::default(),
+        prices: Default::default(),
     };
     let orchestrator = Orchestrator::start(ports, sizes).await.expect("the actors start");
     Gateway { orchestrator, data: nothing, options }

@@ -1,22 +1,9 @@
 //! What a run cost, and what the same work would have cost on AWS.
 
 use caudal_core::results::{CostAnalysis, DollarRange, GpuProcessing, SparkProcessing};
-use serde::{Deserialize, Serialize};
 
 use super::performance::pipelines_time;
 use crate::orchestrator::OrchestratorOptions;
-
-/// Prices in US dollars, from the settings, with the day on which they were read.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PriceList {
-    pub as_of: String,
-    pub lambda_gb_second: f64,
-    pub lambda_request: f64,
-    pub s3_put: f64,
-    pub s3_get: f64,
-    pub api_gateway_request: f64,
-}
 
 /// Memory of the functions in the AWS template, in GB: the orchestrator's, and the normalisation's.
 const ORCHESTRATOR_GB: f64 = 1.0;

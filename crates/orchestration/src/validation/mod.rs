@@ -21,9 +21,9 @@ use kameo::message::{Context, Message};
 use kameo::reply::DelegatedReply;
 
 use crate::job_manager::{JobManagerActor, Run};
-use crate::leases;
 use crate::orchestrator::{Desk, JobHandle, Submission, SubmissionBody, stopped};
 use crate::running::{Holder, RunningJob};
+use crate::{handover, leases};
 
 /// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
 const SMALL_BODY: usize = 64 * 1024;
@@ -83,8 +83,11 @@ impl ValidationActor {
         }
         let record = ports.records.record(id).await?;
         let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
-        job.begin_attempt().await;
         let state = job.state().await;
+        // A job that only waited was not attempted yet.
+        if state > Some(JobState::Queued) {
+            job.begin_attempt().await;
+        }
         tracing::info!(job = %id, ?state, "taking up an unfinished job");
         job.hand_to(Holder::JobManager);
         self.desk.jobs.admit(job, usize::MAX)?;
@@ -104,7 +107,7 @@ impl ValidationActor {
 }
 
 async fn take_in(
-    desk: &Desk,
+    desk: &Arc<Desk>,
     job_manager: &ActorRef<JobManagerActor>,
     submission: Submission,
 ) -> Result<JobHandle> {
@@ -125,8 +128,14 @@ async fn take_in(
         desk.jobs.remove(id);
         return Err(error);
     }
+    let mut handle =
+        JobHandle { job_id: id, progress: job.watch_progress(), result: job.watch_result(), elsewhere: None };
+    if ports.handover.is_some() {
+        handover::hand_over(desk, &job).await;
+        handle.elsewhere = Some(desk.clone());
+        return Ok(handle);
+    }
     job.hand_to(Holder::JobManager);
-    let handle = JobHandle { job_id: id, progress: job.watch_progress(), result: job.watch_result() };
     job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
     Ok(handle)
 }

@@ -12,7 +12,7 @@ use caudal_core::ports::*;
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::*;
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
-use caudal_orchestration::{OrchestratorOptions, Ports, PriceList};
+use caudal_orchestration::{OrchestratorOptions, Ports};
 use chrono::{DateTime, Utc};
 
 /// What shall go wrong, each as often as it is asked for.
@@ -52,7 +52,7 @@ pub fn options() -> OrchestratorOptions {
         lease: Duration::from_secs(10),
         takes_over: true,
         cores: 2,
-        prices: PriceList::default(),
+        prices: Default::default(),
     }
 }
 
@@ -71,6 +71,7 @@ impl Bucket {
             normalizer: Arc::new(self.clone()),
             pipelines: vec![Arc::new(self.clone())],
             spark: None,
+            handover: None,
             writer: uuid::Uuid::from_u128(7),
         }
     }

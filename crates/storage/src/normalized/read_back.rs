@@ -134,9 +134,20 @@ pub(crate) fn opener(bucket: &Bucket, pieces: &Pieces, handle: &Handle, key: Pat
 }
 
 /// Parquet parts that lie in a folder of the bucket.
-fn parquet_source(datasets: &Datasets, handle: &Handle, folder: &Path, manifest: &Manifest) -> Result<Source> {
+fn parquet_source(
+    datasets: &Datasets,
+    handle: &Handle,
+    folder: &Path,
+    manifest: &Manifest,
+) -> Result<Source> {
     let files = manifest.parts.iter().map(|part| {
-        let open = opener(&datasets.bucket, &datasets.pieces, handle, folder.clone().join(part.name.as_str()), part.bytes);
+        let open = opener(
+            &datasets.bucket,
+            &datasets.pieces,
+            handle,
+            folder.clone().join(part.name.as_str()),
+            part.bytes,
+        );
         let bytes = open()?;
         let metadata = parquet_metadata(bytes.clone()).map_err(|e| bytes.failure().unwrap_or(e))?;
         let places = (0..manifest.columns.len()).map(|root| Place::of(&metadata, root)).collect();

@@ -1,0 +1,20 @@
+//! Caudal as functions on AWS Lambda: what each invocation does, and how the functions call each other.
+//!
+//! Between functions only ids travel; the journal and the objects beside it say the rest. Nothing works on after an
+//! answer: a request to the API is answered from the journal, and another invocation does the work.
+
+#[cfg(feature = "lambda-http")]
+mod client;
+#[cfg(feature = "lambda-http")]
+mod event;
+mod metrics;
+#[cfg(feature = "lambda-http")]
+mod orchestrator;
+#[cfg(feature = "lambda-http")]
+pub(crate) mod remote;
+mod stage;
+
+pub use lambda_runtime::Error;
+#[cfg(feature = "lambda-http")]
+pub use orchestrator::orchestrator;
+pub use stage::gpu_processing;
