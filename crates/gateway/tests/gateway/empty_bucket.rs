@@ -39,6 +39,7 @@ pub async fn gateway() -> Gateway {
         planner: nothing.clone(),
         normalizer: nothing.clone(),
         pipelines: vec![nothing.clone()],
+        handover: None,
         writer: uuid::Uuid::nil(),
     };
     let sizes = OrchestratorOptions {
