@@ -56,7 +56,12 @@ pub async fn carry(
     job: JobId,
 ) -> Result<Option<Arc<JobResult>>> {
     // Told twice at once, or of a job that has ended meanwhile.
-    if desk.jobs.get(job).is_some() || !desk.ports.records.active().await?.contains(&job) {
+    let ended = match desk.ports.records.status(job).await {
+        Ok(status) => status.status.is_final(),
+        Err(error) if error.kind == ErrorKind::NotFound => true,
+        Err(error) => return Err(error),
+    };
+    if ended || desk.jobs.get(job).is_some() {
         return Ok(None);
     }
     if !leases::take_over(&desk.ports, job, desk.options.lease).await? {

@@ -143,3 +143,23 @@ async fn a_storage_that_fails_fails_the_job_and_says_so() {
     let mut handle = orchestrator.submit(submission()).await.unwrap();
     assert_eq!(ended(&mut handle).await, (JobState::Failed, Some(ErrorKind::StorageUnavailable)));
 }
+
+#[tokio::test]
+async fn a_job_that_is_handed_over_is_worked_on_once_by_whoever_is_told_of_it() {
+    let bucket = Bucket::new();
+    let (ports, given) = bucket.ports_that_hand_over();
+    let taker = Orchestrator::start(ports, options()).await.unwrap();
+    let worker = Orchestrator::start(bucket.ports(), options()).await.unwrap();
+    let mut handle = taker.submit(submission()).await.unwrap();
+    assert_eq!(*given.0.lock().unwrap(), [handle.job_id]);
+    assert_eq!(
+        bucket.states(handle.job_id),
+        [JobState::Queued],
+        "whoever takes a job in does not work on it"
+    );
+    let carried = worker.carry(handle.job_id).await.unwrap().expect("nobody else has it");
+    assert!(matches!(&*carried, JobResult::Completed(_)));
+    assert_eq!(ended(&mut handle).await, (JobState::Completed, None), "the journal tells whoever waits");
+    assert!(worker.carry(handle.job_id).await.unwrap().is_none(), "told again of a job that has ended");
+    assert!(worker.carry(caudal_core::JobId(uuid::Uuid::nil())).await.unwrap().is_none(), "told of no job");
+}

@@ -76,6 +76,12 @@ impl Bucket {
         }
     }
 
+    /// Of an instance that takes jobs in for others to work on, and the jobs that it gave away.
+    pub fn ports_that_hand_over(&self) -> (Ports, Given) {
+        let given = Given::default();
+        (Ports { handover: Some(Arc::new(given.clone())), ..self.ports() }, given)
+    }
+
     pub fn turn(&self, turn: Turn, times: u32) {
         self.0.lock().unwrap().turns.insert(turn, times);
     }
@@ -101,6 +107,17 @@ impl Bucket {
     pub fn states(&self, job: JobId) -> Vec<JobState> {
         let entries = self.0.lock().unwrap().journals[&job].clone();
         JournalState::replay(&entries).unwrap().entered.iter().map(|e| e.state).collect()
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct Given(pub Arc<Mutex<Vec<JobId>>>);
+
+#[async_trait]
+impl Handover for Given {
+    async fn hand_over(&self, job: JobId) -> Result<()> {
+        self.0.lock().unwrap().push(job);
+        Ok(())
     }
 }
 
