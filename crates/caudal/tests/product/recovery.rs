@@ -89,7 +89,9 @@ fn a_job_is_taken_up_from_whatever_state_its_journal_ends_in() {
         let server = place.server();
         let status = server.wait_for(&job);
         assert_eq!(status["status"], "completed", "kept {kept}: {status}");
-        assert_eq!(status["attempts"], 2, "kept {kept}");
+        // A job that only waited was not attempted before.
+        let attempts = if kept == 1 { 1 } else { 2 };
+        assert_eq!(status["attempts"], attempts, "kept {kept}");
         let result = server.get(&format!("/jobs/{job}/result")).json();
         for part in ["data_quality", "s3_paths"] {
             assert_eq!(result[part], answer[part], "kept {kept}");

@@ -225,8 +225,9 @@ fn truncated_parquet_and_arrow_are_told_apart_from_good_ones() {
 fn a_file_that_is_not_there_is_named() {
     let place = Place::new();
     place.process(&["nothing.csv"]).fails(66, "nothing.csv");
-    let folder = place.dir.path().to_str().expect("UTF-8").to_owned();
-    place.process(&[&folder]).fails(66, "folder");
+    let empty = place.dir.path().join("empty");
+    std::fs::create_dir(&empty).expect("a folder");
+    place.process(&[empty.to_str().expect("UTF-8")]).fails(66, "no files in the folder");
 }
 
 #[test]
