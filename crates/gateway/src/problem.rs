@@ -38,11 +38,9 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::Conflict | ErrorKind::NotFinished | ErrorKind::Cancelled => StatusCode::CONFLICT,
-        ErrorKind::Overloaded | ErrorKind::StorageUnavailable | ErrorKind::UnsuitableStorage => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        ErrorKind::Overloaded | ErrorKind::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::EngineFailed => StatusCode::BAD_GATEWAY,
-        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::Internal | ErrorKind::UnsuitableStorage => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
