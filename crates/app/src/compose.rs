@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
 use caudal_core::ports::{Handover, Ids, Pipeline};
+use caudal_core::spark::SparkEngine;
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
+use caudal_spark::SparkJobs;
 use caudal_storage::{Bucket, BucketRecords};
 
 use crate::functions;
@@ -41,7 +43,10 @@ impl App {
         let sources = Arc::new(dataframe.derived_sources());
         let pipelines: Vec<Arc<dyn Pipeline>> =
             vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(dataframe)];
-        let planner = Arc::new(MeasuredPlanner::new(Arc::new(BucketCalibration(bucket.clone()))));
+        let spark: Arc<dyn SparkEngine> =
+            Arc::new(SparkJobs::new(datasets.clone(), Arc::new(crate::spark::launcher(settings)?)));
+        let calibration = Arc::new(BucketCalibration(bucket.clone()));
+        let planner = Arc::new(MeasuredPlanner::new(calibration, Some(spark.clone())));
         let ports = Ports {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(RandomIds),
@@ -50,6 +55,7 @@ impl App {
             planner: planner.clone(),
             normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
             pipelines,
+            spark: Some(spark),
             handover: functions.handover.clone(),
             writer: RandomIds.entry_id(),
         };

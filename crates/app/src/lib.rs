@@ -3,6 +3,8 @@
 #[cfg(feature = "orchestrator")]
 mod compose;
 #[cfg(feature = "orchestrator")]
+pub mod doctor;
+#[cfg(feature = "orchestrator")]
 mod functions;
 mod host;
 #[cfg(feature = "lambda")]
@@ -10,8 +12,11 @@ pub mod lambda;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod settings;
+#[cfg(feature = "orchestrator")]
+pub mod spark;
 mod store;
 
+pub use caudal_storage::{file_uri, is_s3};
 #[cfg(feature = "orchestrator")]
 pub use compose::App;
 pub use settings::Settings;

@@ -23,6 +23,7 @@ pub struct Settings {
     pub sources: SourceSettings,
     pub server: ServerSettings,
     pub processing: ProcessingSettings,
+    pub spark: SparkSettings,
     pub orchestration: OrchestrationSettings,
     pub functions: FunctionSettings,
     pub prices: PriceList,
@@ -99,7 +100,7 @@ impl StorageSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSettings {
-    pub allowed_roots: Vec<PathBuf>,
+    allowed_roots: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -118,6 +119,15 @@ pub struct ProcessingSettings {
     spill_folder: String,
     spill_limit: String,
     threads: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SparkSettings {
+    home: String,
+    java_home: String,
+    pub master: String,
+    folder: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -147,6 +157,8 @@ pub struct Overrides {
     pub address: Option<String>,
     pub allowed_roots: Vec<PathBuf>,
     pub memory_limit: Option<String>,
+    /// Where applications of Spark run.
+    pub master: Option<String>,
     pub spill_folder: Option<PathBuf>,
     pub spill_limit: Option<String>,
 }
@@ -175,6 +187,7 @@ impl Settings {
             .and_then(|b| b.set_override_option("storage.bucket", bucket))
             .and_then(|b| b.set_override_option("server.address", overrides.address.clone()))
             .and_then(|b| b.set_override_option("processing.memory_limit", overrides.memory_limit.clone()))
+            .and_then(|b| b.set_override_option("spark.master", overrides.master.clone()))
             .and_then(|b| {
                 b.set_override_option("processing.spill_folder", overrides.spill_folder.as_ref().map(text))
             })
@@ -193,6 +206,7 @@ impl Settings {
 
     fn check(&self) -> Result<()> {
         self.storage.location()?;
+        self.allowed_s3()?;
         self.memory_limit()?;
         self.spill_limit()?;
         self.server.max_body()?;
@@ -212,6 +226,24 @@ impl Settings {
             return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
         }
         Ok(())
+    }
+
+    /// The folders below which sources may be read.
+    pub fn allowed_folders(&self) -> Vec<PathBuf> {
+        self.sources.allowed_roots.iter().filter(|root| !is_s3(root)).map(PathBuf::from).collect()
+    }
+
+    /// The places on S3 below which sources may be read.
+    ///
+    /// # Errors
+    /// `InvalidRequest` naming a root that is none.
+    pub fn allowed_s3(&self) -> Result<Vec<S3Location>> {
+        self.sources
+            .allowed_roots
+            .iter()
+            .filter(|root| is_s3(root))
+            .map(|root| self.storage.on_s3(root))
+            .collect()
     }
 
     /// Bytes that the columns of one job may take.
@@ -252,6 +284,27 @@ impl Settings {
     /// Jobs whose stages run at the same time.
     pub fn running_jobs(&self) -> usize {
         or_cores(self.orchestration.running_jobs)
+    }
+}
+
+#[cfg(feature = "orchestrator")]
+impl SparkSettings {
+    /// Where Spark and its Java are looked for.
+    #[expect(clippy::disallowed_methods, reason = "this is where settings are read from the environment")]
+    pub fn places(&self) -> caudal_spark::Places {
+        let named = |setting: &str| (!setting.is_empty()).then(|| PathBuf::from(setting));
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = || {
+            let home = || variable("HOME").map(|home| home.join(".cache"));
+            variable("XDG_CACHE_HOME").or_else(home).unwrap_or_else(std::env::temp_dir)
+        };
+        caudal_spark::Places {
+            home: named(&self.home),
+            spark_home: variable("SPARK_HOME"),
+            folder: named(&self.folder).unwrap_or_else(|| cache().join("caudal/spark")),
+            path: std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect(),
+            java_home: named(&self.java_home).or_else(|| variable("JAVA_HOME")),
+        }
     }
 }
 
@@ -364,6 +417,10 @@ mod tests {
         assert_eq!((location.bucket.as_str(), location.prefix.as_str()), ("numbers", "of/july"));
         assert_eq!(location.uri("jobs"), "s3://numbers/of/july/jobs");
         assert!(matches!(at("./s3:/numbers").unwrap(), StorageLocation::Folder(_)));
+        let StorageLocation::S3(location) = at("s3://numbers/a%20b").unwrap() else {
+            panic!("no place on S3")
+        };
+        assert_eq!((location.prefix.as_str(), location.uri("c").as_str()), ("a b", "s3://numbers/a%20b/c"));
         for wrong in ["s3://", "s3:///july", "s3://num bers", "s3://numbers/a//b"] {
             assert!(at(wrong).unwrap_err().detail.contains(wrong), "{wrong}");
         }

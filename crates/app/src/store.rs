@@ -18,7 +18,8 @@ pub fn open(settings: &Settings) -> Result<Bucket> {
 /// `InvalidRequest` for a wrong setting.
 pub fn datasets(settings: &Settings, bucket: &Bucket) -> Result<Datasets> {
     let options = SourceOptions {
-        allowed_roots: settings.sources.allowed_roots.clone(),
+        allowed_roots: settings.allowed_folders(),
+        allowed_s3: settings.allowed_s3()?,
         memory_limit: settings.memory_limit()?,
         spill: SpillOptions { folder: settings.spill_folder(), limit: settings.spill_limit()? },
     };

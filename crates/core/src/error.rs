@@ -32,6 +32,8 @@ pub enum ErrorKind {
     NotFinished,
     /// The engine or device that was asked for is not there.
     UnavailableEngine,
+    /// The engine was there, and stopped before the job was done.
+    EngineFailed,
     /// The data does not fit in the memory that was allowed.
     InsufficientMemory,
     /// What memory has no room for does not fit on the disk either.
@@ -50,7 +52,7 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 19] = [
+    pub const ALL: [ErrorKind; 20] = [
         MalformedRequest,
         InvalidRequest,
         InvalidData,
@@ -63,6 +65,7 @@ impl ErrorKind {
         Conflict,
         NotFinished,
         UnavailableEngine,
+        EngineFailed,
         InsufficientMemory,
         InsufficientDisk,
         Overloaded,
@@ -87,6 +90,7 @@ impl ErrorKind {
             Conflict => "conflict",
             NotFinished => "not-finished",
             UnavailableEngine => "unavailable-engine",
+            EngineFailed => "engine-failed",
             InsufficientMemory => "insufficient-memory",
             InsufficientDisk => "insufficient-disk",
             Overloaded => "overloaded",
@@ -112,6 +116,7 @@ impl ErrorKind {
             Conflict => "The request contradicts what is already there",
             NotFinished => "The job has not finished yet",
             UnavailableEngine => "The engine or device that was asked for is not available",
+            EngineFailed => "The engine stopped before the job was done",
             InsufficientMemory => "The data does not fit in the allowed memory",
             InsufficientDisk => "The data fits neither in the allowed memory nor on the disk",
             Overloaded => "All places are taken",

@@ -69,6 +69,9 @@ pub struct Plan {
     pub output_format: OutputFormat,
     /// The engine's name as it appears in results.
     pub engine: String,
+    /// Whether normalisation and pipelines are one application of Apache Spark.
+    #[serde(default)]
+    pub on_spark: bool,
     /// The device's name as it appears in results.
     pub device: String,
     /// Why the device is not the one that was hoped for.

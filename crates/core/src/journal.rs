@@ -35,11 +35,14 @@ pub struct Transition {
     pub to: JobState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
+    /// The engine that does this state's work as part of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated_to: Option<String>,
 }
 
 impl From<JobState> for Transition {
     fn from(to: JobState) -> Self {
-        Transition { to, error: None }
+        Transition { to, error: None, delegated_to: None }
     }
 }
 

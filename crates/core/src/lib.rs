@@ -14,6 +14,7 @@ pub mod ports;
 pub mod prices;
 pub mod request;
 pub mod results;
+pub mod spark;
 pub mod state;
 
 pub use error::{Error, ErrorKind, Result};

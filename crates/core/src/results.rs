@@ -215,6 +215,61 @@ pub struct SparkProcessing {
     /// `column.statistic` of each value that differed, the first twenty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disagreements: Vec<String>,
+    /// What Spark measured of itself, where it did the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spark: Option<SparkApplication>,
+}
+
+/// One application of Apache Spark, as Spark's own listener saw it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct SparkApplication {
+    pub application_id: String,
+    pub version: String,
+    pub master: String,
+    /// Cores that the application had.
+    pub cores: u32,
+    pub executors: u32,
+    /// The attempt at the job whose results these are.
+    pub attempt: u32,
+    /// All of it; then the part of each pipeline, and of the normalisation.
+    pub work: SparkWork,
+    pub rdd: Option<SparkWork>,
+    pub dataframe: Option<SparkWork>,
+    pub normalization: Option<SparkWork>,
+    /// Why the application was sized as it was.
+    pub reasons: Vec<String>,
+    /// Where its log is.
+    pub log: String,
+}
+
+/// What stages of Spark did: bytes, seconds, and how many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct SparkWork {
+    pub wall_seconds: f64,
+    pub stages: u64,
+    pub tasks: u64,
+    pub failed_tasks: u64,
+    pub input_bytes: u64,
+    pub output_bytes: u64,
+    pub shuffle_read_bytes: u64,
+    pub shuffle_write_bytes: u64,
+    pub spill_bytes: u64,
+    pub executor_cpu_seconds: f64,
+    pub executor_run_seconds: f64,
+    pub gc_seconds: f64,
+    pub peak_execution_memory_bytes: u64,
+}
+
+impl SparkApplication {
+    /// Executor CPU time / (wall time × cores); `None` where either was not measured.
+    pub fn efficiency(&self) -> Option<f64> {
+        let offered = self.work.wall_seconds * f64::from(self.cores);
+        (offered > 0.0).then(|| self.work.executor_cpu_seconds / offered)
+    }
 }
 
 impl SparkProcessing {

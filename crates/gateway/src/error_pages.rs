@@ -34,6 +34,7 @@ pages! {
     Conflict = "conflict",
     NotFinished = "not-finished",
     UnavailableEngine = "unavailable-engine",
+    EngineFailed = "engine-failed",
     InsufficientMemory = "insufficient-memory",
     InsufficientDisk = "insufficient-disk",
     Overloaded = "overloaded",

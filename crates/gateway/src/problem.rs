@@ -41,6 +41,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Overloaded | ErrorKind::StorageUnavailable | ErrorKind::UnsuitableStorage => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        ErrorKind::EngineFailed => StatusCode::BAD_GATEWAY,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -10,6 +10,7 @@ use caudal_core::ports::{
 };
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::FinalResponse;
+use caudal_core::spark::SparkEngine;
 use caudal_core::{Error, ErrorKind, JobId, JobState, PriceList, Result};
 use kameo::actor::{ActorRef, Spawn};
 use kameo::error::SendError;
@@ -33,6 +34,8 @@ pub struct Ports {
     pub planner: Arc<dyn Planner>,
     pub normalizer: Arc<dyn Normalizer>,
     pub pipelines: Vec<Arc<dyn Pipeline>>,
+    /// Where the build can submit to Apache Spark.
+    pub spark: Option<Arc<dyn SparkEngine>>,
     /// Where this instance takes jobs in and others work on them.
     pub handover: Option<Arc<dyn Handover>>,
     /// This instance, as it signs journal entries.

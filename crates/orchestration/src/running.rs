@@ -158,6 +158,19 @@ impl RunningJob {
     /// # Errors
     /// [`ErrorKind::Conflict`] where another instance wrote the next entry: the job is theirs.
     pub async fn enter(&self, ports: &Ports, state: JobState, error: Option<Error>) -> Result<()> {
+        self.change(ports, Transition { error, ..Transition::from(state) }).await
+    }
+
+    /// Like [`enter`](Self::enter), for a state whose work an engine does as part of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delegate(&self, ports: &Ports, state: JobState, engine: &str) -> Result<()> {
+        self.change(ports, Transition { delegated_to: Some(engine.into()), ..Transition::from(state) }).await
+    }
+
+    async fn change(&self, ports: &Ports, transition: Transition) -> Result<()> {
+        let state = transition.to;
         let mut journal = self.journal.lock().await;
         if journal.state.is_some_and(|now| now >= state || now.is_final()) {
             return Ok(());
@@ -167,7 +180,7 @@ impl RunningJob {
             writer: ports.writer,
             attempt: journal.attempt.max(1),
             at: ports.clock.now(),
-            transitions: vec![Transition { to: state, error }],
+            transitions: vec![transition],
         };
         let mut next = journal.clone();
         next.apply(&entry)?;

@@ -13,7 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{S3Location, keys, large};
+use crate::{S3Location, file_uri, keys, large};
 
 /// A folder, a place on S3 or, for tests, memory. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +21,9 @@ pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     place: Place,
 }
+
+/// Tries to create an object that others are said to be creating.
+const CREATIONS: u32 = 8;
 
 #[derive(Clone)]
 enum Place {
@@ -58,10 +61,15 @@ impl Bucket {
         Bucket { store: Arc::new(InMemory::new()), place: Place::Memory }
     }
 
+    /// Where the bucket itself is.
+    pub fn place(&self) -> String {
+        self.uri(&Path::default())
+    }
+
     /// Where an object is, for people and other programs.
     pub fn uri(&self, key: &Path) -> String {
         match &self.place {
-            Place::Folder(folder) => format!("file://{}/{key}", folder.display()),
+            Place::Folder(folder) => file_uri(&folder.join(key.as_ref())).replacen("file:", "file://", 1),
             Place::S3(location) => location.uri(key.as_ref()),
             Place::Memory => format!("memory:///{key}"),
         }
@@ -101,14 +109,24 @@ impl Bucket {
         written.map_err(|e| failed("write", key, e))
     }
 
-    /// Writes an object unless there is one; false where there was.
+    /// Writes an object unless there is one; false where there was. S3 also refuses a writer that meets another one, though
+    /// neither may have written: so it is looked whether there is one.
     pub(crate) async fn create(&self, key: &Path, content: impl Into<Bytes>) -> Result<bool> {
         let content: Bytes = content.into();
-        let options = PutOptions::from(PutMode::Create);
-        match self.store.put_opts(key, content.into(), options).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(e) => Err(failed("write", key, e)),
+        let mut tried = 1;
+        loop {
+            let options = PutOptions::from(PutMode::Create);
+            match self.store.put_opts(key, content.clone().into(), options).await {
+                Ok(_) => return Ok(true),
+                Err(object_store::Error::AlreadyExists { .. }) if !self.is_remote() => return Ok(false),
+                Err(object_store::Error::AlreadyExists { .. }) => {}
+                Err(e) => return Err(failed("write", key, e)),
+            }
+            match self.store.head(key).await {
+                Ok(_) => return Ok(false),
+                Err(object_store::Error::NotFound { .. }) if tried < CREATIONS => tried += 1,
+                Err(e) => return Err(failed("write", key, e)),
+            }
         }
     }
 
@@ -185,17 +203,21 @@ fn unwritable(e: serde_json::Error) -> Error {
 
 /// An error of the store in our words; its own stays in the log.
 pub(crate) fn failed(what: &str, key: &Path, error: object_store::Error) -> Error {
+    explained(ErrorKind::StorageUnavailable, format!("the bucket cannot {what} {key}"), error)
+}
+
+/// An error of a store, with the reason and the cure where they are known.
+pub(crate) fn explained(kind: ErrorKind, what: String, error: object_store::Error) -> Error {
     let cause = full_cause(&error);
     let known = REASONS.iter().find(|(mark, ..)| cause.contains(mark));
     let reason = known.map_or_else(String::new, |(_, reason, _)| format!(": {reason}"));
-    let mut mapped =
-        Error::new(ErrorKind::StorageUnavailable, format!("the bucket cannot {what} {key}{reason}"));
+    let mut mapped = Error::new(kind, format!("{what}{reason}"));
     mapped.hint = known.map(|(.., hint)| (*hint).to_owned());
     mapped.cause(cause)
 }
 
 /// What a cause says when the reason is known, the reason, and the cure. The first that fits is told.
-const REASONS: [(&str, &str, &str); 14] = [
+const REASONS: [(&str, &str, &str); 15] = [
     ("os error 28", "the disk is full", "make room and try again"),
     ("os error 30", "the disk is read-only", "name another folder"),
     ("os error 13", "permission denied", "check who owns the folder"),
@@ -207,6 +229,7 @@ const REASONS: [(&str, &str, &str); 14] = [
     ),
     ("ExpiredToken", "the credentials have expired", "get new ones"),
     ("InvalidAccessKeyId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
+    ("NotSignedUp", "the account of this access key does not use S3", "check AWS_ACCESS_KEY_ID"),
     ("SignatureDoesNotMatch", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
     (
         "KMS",

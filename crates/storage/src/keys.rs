@@ -88,6 +88,28 @@ pub fn stage_report(job: JobId, number: u32) -> Path {
     attempt(job, "gpu_processing", number).join("report.json")
 }
 
+/// What an application of Spark writes before its launcher publishes it.
+pub fn spark_data(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("data")
+}
+
+/// What an application of Spark found; it appears whole, after the data.
+pub fn spark_results(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("results.json")
+}
+
+/// A source in a form that Spark does not read, as Parquet.
+pub fn spark_input(job: JobId, attempt: u32, number: u64) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("input").join(format!("part-{number:05}.parquet"))
+}
+
+pub fn spark_log(job: JobId, attempt: u32) -> Path {
+    Path::from(format!("logs/spark/{job}/attempt-{attempt}/driver.log"))
+}
+
+/// The stage whose attempts are applications of Spark.
+const SPARK_STAGE: &str = "spark";
+
 pub fn finished_job(job: JobId) -> Path {
     Path::from(format!("jobs/{job}/job.json"))
 }
@@ -113,6 +135,21 @@ pub fn index_entry(owner: &str, created_at: DateTime<Utc>, job: JobId) -> Path {
     let day = created_at.format("%Y-%m-%d").to_string();
     let newest_first = LATEST_MILLISECOND - created_at.timestamp_millis();
     index_day(owner, &day).join(format!("{newest_first:013}-{job}"))
+}
+
+/// All that belongs to an upload.
+pub fn upload(id: Uuid) -> Path {
+    Path::from(format!("uploads/{id}"))
+}
+
+/// Owner, size, checksum, form and expiry of an upload.
+pub fn upload_record(id: Uuid) -> Path {
+    upload(id).join("upload.json")
+}
+
+/// What was uploaded, once it is complete.
+pub fn upload_data(id: Uuid) -> Path {
+    upload(id).join("data")
 }
 
 /// Where a start-up probe writes, and takes everything away again.

@@ -13,11 +13,12 @@ mod probe;
 mod records;
 mod s3;
 mod source;
+mod spark;
 mod table;
 
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
-pub use datasets::{Datasets, Gathering, SourceOptions, listed, unknown_column};
+pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
 pub use normalized::FillRows;
 pub use records::BucketRecords;
 pub use s3::{S3Location, is_s3};
@@ -25,4 +26,5 @@ pub use source::{
     BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, SpillOptions, Steps,
     scan,
 };
+pub use spark::{Converted, ReadBy, SparkInput, SparkPlaces, WrittenFile};
 pub use table::{Column, Table};

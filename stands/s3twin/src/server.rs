@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as BlockingMutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,7 @@ const LOCKS: usize = 4096;
 pub struct Twin(Arc<Inner>);
 
 struct Inner {
+    root: PathBuf,
     service: S3Service,
     fates: BlockingMutex<Fates>,
     /// One writer of a key at a time; none where conditional writes are not to hold.
@@ -46,6 +47,7 @@ impl Twin {
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single("test", "testtest"));
         Ok(Twin(Arc::new(Inner {
+            root: root.to_owned(),
             service: builder.build(),
             fates: BlockingMutex::new(Fates::new(faults, seed)),
             locks: locked.then(|| (0..LOCKS).map(|_| Mutex::new(())).collect()),
@@ -86,6 +88,11 @@ impl Twin {
     }
 
     async fn serve(&self, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+        let bucket = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
+        // The files behind this would make the bucket.
+        if !bucket.is_empty() && !self.0.root.join(bucket).is_dir() {
+            return Ok(refusal(StatusCode::NOT_FOUND, "NoSuchBucket"));
+        }
         let _one_writer = match request.method() {
             &Method::GET | &Method::HEAD => None,
             _ => self.lock(request.uri().path()).await,

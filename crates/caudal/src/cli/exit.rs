@@ -11,6 +11,7 @@ pub fn code(error: &Error) -> u8 {
         ErrorKind::InvalidData | ErrorKind::TooLarge => 65,
         ErrorKind::SourceUnavailable | ErrorKind::NotFound => 66,
         ErrorKind::UnavailableEngine | ErrorKind::NotAcceptable | ErrorKind::MethodNotAllowed => 69,
+        ErrorKind::EngineFailed => 70,
         ErrorKind::InsufficientMemory | ErrorKind::InsufficientDisk => 71,
         ErrorKind::StorageUnavailable => 74,
         ErrorKind::UnsuitableStorage => 78,

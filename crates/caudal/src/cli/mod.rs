@@ -1,5 +1,6 @@
 //! The command line: its subcommands, its log, and the way from an error to an exit code.
 
+mod doctor;
 mod exit;
 mod figures;
 mod memory;
@@ -7,6 +8,7 @@ mod process;
 mod progress;
 mod report;
 mod serve;
+mod spark;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -29,12 +31,16 @@ enum Command {
     Process(process::ProcessArguments),
     /// Answer the HTTP API.
     Serve(serve::ServeArguments),
+    /// Say what is there on this machine and what is missing.
+    Doctor(doctor::DoctorArguments),
+    /// Set up Apache Spark for jobs that ask for it.
+    Spark(spark::SparkArguments),
 }
 
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let quiet = matches!(arguments.command, Command::Process(_));
+    let quiet = !matches!(arguments.command, Command::Serve(_));
     start_log(if quiet { "warn" } else { "info" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -47,6 +53,8 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Process(arguments) => process::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Doctor(arguments) => doctor::run(arguments).await,
+            Command::Spark(arguments) => spark::run(arguments).await,
         }
     });
     // Blocking reads that were cancelled are not waited for: nothing is published by them.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use caudal_app::settings::Overrides;
-use caudal_app::{App, Settings};
+use caudal_app::{App, Settings, file_uri, is_s3};
 use caudal_core::job::LOCAL_OWNER;
 use caudal_core::request::{
     DeviceChoice, EngineChoice, JobRequest, Normalization, OutputFormat, PipelineType, Source, SourceFormat,
@@ -22,7 +22,8 @@ use super::{progress, report};
 
 #[derive(Args)]
 pub struct ProcessArguments {
-    /// CSV, JSON, NDJSON, Arrow IPC or Parquet files; one job for each.
+    /// CSV, JSON, NDJSON, Arrow IPC or Parquet: files, folders of files, s3://bucket/key or s3://bucket/folder/; one job
+    /// for each.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A column to process; repeat it for more. All numeric columns when none is named.
@@ -51,6 +52,9 @@ pub struct ProcessArguments {
     statistics: StatisticsLevel,
     #[arg(long, value_parser = names::<EngineChoice>(EngineChoice::NAMES), default_value = "auto")]
     engine: EngineChoice,
+    /// Where a job on Spark runs: local[*], spark://host:7077, yarn, k8s://https://host:port.
+    #[arg(long, value_name = "URL")]
+    master: Option<String>,
     #[arg(long, value_parser = names::<DeviceChoice>(DeviceChoice::NAMES), default_value = "auto")]
     device: DeviceChoice,
     /// The form of the stored normalised data; JSON up to 1,000,000 cells, Parquet beyond, when it is not given.
@@ -70,7 +74,7 @@ pub struct ProcessArguments {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+pub enum Form {
     Table,
     Json,
 }
@@ -91,6 +95,7 @@ pub async fn run(arguments: ProcessArguments) -> Result<()> {
     let overrides = Overrides {
         config: arguments.config.clone(),
         storage: arguments.storage.clone(),
+        master: arguments.master.clone(),
         allowed_roots: arguments.files.iter().flat_map(|file| folders_of(file)).collect(),
         ..arguments.memory.overrides()
     };
@@ -103,8 +108,11 @@ pub async fn run(arguments: ProcessArguments) -> Result<()> {
     Ok(())
 }
 
-/// The folder in which a file is named, and the one in which it lies where a link leads elsewhere.
+/// The folder in which a file is named, and the one in which it lies where a link leads elsewhere; an object itself.
 fn folders_of(file: &Path) -> Vec<PathBuf> {
+    if on_s3(file).is_some() {
+        return vec![file.to_owned()];
+    }
     let named = match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -113,24 +121,25 @@ fn folders_of(file: &Path) -> Vec<PathBuf> {
     std::iter::once(named).chain(real).collect()
 }
 
-/// The URI of a file that the user named.
+fn on_s3(file: &Path) -> Option<&str> {
+    file.to_str().filter(|name| is_s3(name))
+}
+
+/// The URI of what the user named.
 ///
 /// # Errors
-/// `SourceUnavailable` where there is no such file, or its name cannot be written in a request.
+/// `SourceUnavailable` where there is no such file.
 fn uri_of(file: &Path) -> Result<String> {
+    if let Some(uri) = on_s3(file) {
+        return Ok(uri.to_owned());
+    }
     let unavailable = |detail: String| Error::new(ErrorKind::SourceUnavailable, detail);
     let shown = file.display();
-    let Some(name) = file.to_str() else {
-        let detail = format!("the name of {shown} is not UTF-8, so that no request can hold it");
-        return Err(unavailable(detail).hint("rename the file, or link to it under another name"));
-    };
     file.metadata().map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => unavailable(format!("there is no file {shown}")),
         _ => unavailable(format!("{shown} cannot be read: {e}")),
     })?;
-    // Two slashes after the scheme would begin the name of a host.
-    let path = name.trim_start_matches('/');
-    Ok(if path.len() < name.len() { format!("file:/{path}") } else { format!("file:{name}") })
+    Ok(file_uri(file))
 }
 
 async fn process(app: &App, file: &Path, arguments: &ProcessArguments) -> Result<FinalResponse> {

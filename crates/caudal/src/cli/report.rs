@@ -1,6 +1,6 @@
 //! The final response as tables for a terminal.
 
-use caudal_core::results::{ColumnStatistics, FinalResponse, NormalizedStatistics};
+use caudal_core::results::{ColumnStatistics, FinalResponse, NormalizedStatistics, SparkApplication};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
 
@@ -154,8 +154,37 @@ fn pipelines(response: &FinalResponse) -> Vec<String> {
         lines.push(format!("{} values per second", whole(speed as u64)));
     }
     lines.push(format!("whole job     {}", duration(summary.total_processing_time)));
+    lines.extend(results.spark.iter().flat_map(spark));
     lines.push(format!("planner: {}", summary.planner));
     lines
+}
+
+/// What Spark measured of itself.
+fn spark(application: &SparkApplication) -> Vec<String> {
+    let work = &application.work;
+    let efficiency = application.efficiency().map_or_else(|| "–".into(), |e| format!("{:.0} %", 100.0 * e));
+    vec![
+        format!(
+            "spark {}: {} on {} ({} cores), {} stages, {} tasks, {} failed",
+            application.version,
+            application.application_id,
+            application.master,
+            application.cores,
+            work.stages,
+            whole(work.tasks),
+            work.failed_tasks
+        ),
+        format!(
+            "spark: {} of CPU, {efficiency} of its cores' time, {} in GC; {} bytes in, {} out, {} shuffled, {} spilled",
+            duration(work.executor_cpu_seconds),
+            duration(work.gc_seconds),
+            whole(work.input_bytes),
+            whole(work.output_bytes),
+            whole(work.shuffle_read_bytes),
+            whole(work.spill_bytes)
+        ),
+        format!("spark: {}", application.reasons.join("; ")),
+    ]
 }
 
 fn cost(response: &FinalResponse) -> Vec<String> {

@@ -18,11 +18,15 @@ pub struct ServeArguments {
     /// Where everything is stored: a folder, or s3://bucket/prefix.
     #[arg(long, value_name = "PLACE")]
     storage: Option<PathBuf>,
-    /// A folder below which requests may read files; repeat it for more. None when it is not given.
-    #[arg(long = "allow", value_name = "DIR")]
+    /// A folder or s3://bucket/prefix below which requests may read sources; repeat it for more. None when it is not
+    /// given.
+    #[arg(long = "allow", value_name = "PLACE")]
     allowed_roots: Vec<PathBuf>,
     #[command(flatten)]
     memory: MemoryArguments,
+    /// Where jobs on Spark run: local[*], spark://host:7077, yarn, k8s://https://host:port.
+    #[arg(long, value_name = "URL")]
+    master: Option<String>,
     /// Listen on an address that other machines reach, though nobody is asked to sign in.
     #[arg(long)]
     insecure: bool,
@@ -41,6 +45,7 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
         storage: arguments.storage,
         address: arguments.listen,
         allowed_roots: arguments.allowed_roots,
+        master: arguments.master,
         ..arguments.memory.overrides()
     })?;
     let server = Server::bind(&settings, arguments.insecure).await?;

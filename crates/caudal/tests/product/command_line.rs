@@ -92,11 +92,10 @@ fn a_wrong_choice_names_the_choices() {
 }
 
 #[test]
-fn an_engine_or_device_that_is_not_there_is_said_so() {
+fn a_device_that_is_not_there_is_said_so() {
     let place = Place::new();
     let file = place.file("a.csv", "x\n1\n2\n");
     let file = file.to_str().expect("UTF-8");
-    place.process(&[file, "--engine", "spark"]).fails(69, "Spark");
     place.process(&[file, "--device", "gpu"]).fails(69, "GPU");
 }
 

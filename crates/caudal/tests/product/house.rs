@@ -135,7 +135,7 @@ fn what_only_one_place_may_do_is_done_in_no_other() {
     }
     only("env::var", &["crates/app/src/settings.rs"]);
     only("StatusCode::UNPROCESSABLE_ENTITY", &["crates/gateway/src/problem.rs"]);
-    only("Bucket::open_folder", &["crates/app/src/compose.rs"]);
+    only("Bucket::open_folder", &["crates/app/src/compose.rs", "crates/app/src/store.rs"]);
     only("println!", &["crates/caudal/src/cli/"]);
     only("process::exit", &[]);
     for left_over in ["todo!(", "unimplemented!(", "dbg!(", "TODO", "FIXME"] {

@@ -103,10 +103,16 @@ pub struct Server {
 
 impl Server {
     pub fn start(bucket: &Path, arguments: &[&str]) -> Server {
+        Server::start_with(bucket, arguments, &[])
+    }
+
+    /// With more in its environment.
+    pub fn start_with(bucket: &Path, arguments: &[&str], variables: &[(&str, PathBuf)]) -> Server {
         let mut child = binary()
             .args(["serve", "--listen", "127.0.0.1:0", "--storage"])
             .arg(bucket)
             .args(arguments)
+            .envs(variables.iter().cloned())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

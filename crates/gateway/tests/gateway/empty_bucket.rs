@@ -40,6 +40,7 @@ pub async fn gateway() -> Gateway {
         normalizer: nothing.clone(),
         pipelines: vec![nothing.clone()],
         handover: None,
+        spark: None,
         writer: uuid::Uuid::nil(),
     };
     let sizes = OrchestratorOptions {

@@ -1,7 +1,7 @@
 //! How fast a run was, from the times that its stages measured.
 
 use caudal_core::job::SourceDescription;
-use caudal_core::results::{GpuProcessing, PerformanceMetrics, SparkProcessing};
+use caudal_core::results::{GpuProcessing, PerformanceMetrics, SparkApplication, SparkProcessing};
 
 /// Seconds that the pipelines took together; `None` when none ran.
 pub fn pipelines_time(pipelines: &SparkProcessing) -> Option<f64> {
@@ -27,7 +27,7 @@ pub fn measure(
         dataframe_speedup: pipelines.speedup,
         rdd_speedup: pipelines.speedup.filter(|s| *s > 0.0).map(|s| 1.0 / s),
         // Executor CPU time is Spark's to measure; the embedded engine has no executors.
-        spark_efficiency: None,
+        spark_efficiency: pipelines.spark.as_ref().and_then(SparkApplication::efficiency),
         elements_per_second: total.map(|total| source.cells() as f64 / total),
         // Both devices are timed only in a run that compares them.
         gpu_vs_cpu_speedup: None,

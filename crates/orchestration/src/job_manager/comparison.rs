@@ -21,6 +21,7 @@ pub fn compare(rdd: PipelineResult, dataframe: PipelineResult) -> SparkProcessin
         disagreements: differences.map(|d| d.named).unwrap_or_default(),
         rdd_results: rdd,
         dataframe_results: dataframe,
+        spark: None,
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`Cancel`] | gateway, command line | sets the job's cancel token | nothing |
 
 mod comparison;
+mod delegated;
 mod stages;
 
 use std::collections::{HashSet, VecDeque};

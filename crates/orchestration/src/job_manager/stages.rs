@@ -9,13 +9,14 @@ use caudal_core::results::{GpuProcessing, PipelineResult, SparkProcessing};
 use caudal_core::{Error, ErrorKind, JobState, Result};
 
 use super::comparison::compare;
+use super::delegated;
 use crate::orchestrator::Desk;
 use crate::running::RunningJob;
 
 /// Shares of the whole job, for the progress bar.
-const READ: f64 = 0.3;
+pub(super) const READ: f64 = 0.3;
 const NORMALIZED: f64 = 0.6;
-const PROFILED: f64 = 0.98;
+pub(super) const PROFILED: f64 = 0.98;
 
 /// Runs what is left of a job's stages.
 ///
@@ -27,6 +28,9 @@ pub async fn run(desk: &Desk, job: &Arc<RunningJob>) -> Result<()> {
     job.findings().queue_time = waited.as_secs_f64();
     let plan = prepare(desk, job).await?;
     job.cancel.check()?;
+    if plan.on_spark {
+        return delegated::run(desk, job, &plan).await;
+    }
     let normalization = normalize(desk, job, &plan, resumed_in).await?;
     job.findings().normalization = Some(normalization);
     job.cancel.check()?;

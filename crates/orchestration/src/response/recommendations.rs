@@ -25,7 +25,7 @@ pub fn notes(request: &JobRequest, source: &SourceDescription, plan: &Plan) -> V
             source.cells()
         ));
     }
-    if request.spark_config.is_some() && plan.engine == "embedded" {
+    if request.spark_config.is_some() && !plan.on_spark {
         notes.push("spark_config was not needed: the embedded engine ran this job".into());
     }
     for column in &source.skipped {

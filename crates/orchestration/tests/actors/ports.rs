@@ -71,6 +71,7 @@ impl Bucket {
             normalizer: Arc::new(self.clone()),
             pipelines: vec![Arc::new(self.clone())],
             handover: None,
+            spark: None,
             writer: uuid::Uuid::from_u128(7),
         }
     }
@@ -300,6 +301,7 @@ impl Planner for Bucket {
             statistics: request.statistics,
             output_format: Default::default(),
             engine: "embedded".into(),
+            on_spark: false,
             device: "cpu".into(),
             fallback_reason: None,
             why: "there is one pipeline".into(),

@@ -9,6 +9,7 @@ mod derived;
 mod normalized;
 mod planner;
 mod rdd;
+mod spark_choice;
 mod statistics;
 
 pub use calibration::{Calibration, CalibrationCache, Cost};

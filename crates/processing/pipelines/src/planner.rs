@@ -6,22 +6,26 @@ use async_trait::async_trait;
 use caudal_core::job::{PipelineKind, Plan, SourceDescription};
 use caudal_core::ports::Planner;
 use caudal_core::request::{
-    DeviceChoice, EngineChoice, JobRequest, MAX_INLINE_ELEMENTS, OutputFormat, PipelineType,
+    DeviceChoice, JobRequest, MAX_INLINE_ELEMENTS, OutputFormat, PipelineType, SourceFormat,
 };
+use caudal_core::spark::SparkEngine;
 use caudal_core::{Error, ErrorKind, Result};
 use tokio::sync::OnceCell;
 
 use crate::calibration::{Calibration, CalibrationCache};
+use crate::spark_choice::Chosen;
 
 /// Chooses by what was measured on this host.
 pub struct MeasuredPlanner {
     cache: Arc<dyn CalibrationCache>,
     calibration: OnceCell<Calibration>,
+    pub(crate) spark: Option<Arc<dyn SparkEngine>>,
 }
 
 impl MeasuredPlanner {
-    pub fn new(cache: Arc<dyn CalibrationCache>) -> Self {
-        MeasuredPlanner { cache, calibration: OnceCell::new() }
+    /// `spark` where the build can submit to Apache Spark.
+    pub fn new(cache: Arc<dyn CalibrationCache>, spark: Option<Arc<dyn SparkEngine>>) -> Self {
+        MeasuredPlanner { cache, calibration: OnceCell::new(), spark }
     }
 
     /// Measures this host, unless the cache has it already; planning waits for it otherwise.
@@ -71,13 +75,22 @@ impl MeasuredPlanner {
 #[async_trait]
 impl Planner for MeasuredPlanner {
     async fn plan(&self, request: &JobRequest, source: &SourceDescription) -> Result<Plan> {
-        let engine = engine(request.engine)?;
-        let (device, fallback_reason) = device(request.device)?;
-        let (pipelines, pipeline_reason) = self.pipelines(request, source).await?;
-        let (output_format, format_reason) = output_format(request.output_format, source.cells());
+        let Chosen { engine, on_spark, why: engine_reason } = self.engine(request, source).await?;
+        let (device, fallback_reason) =
+            if on_spark { on_cluster(request.device)? } else { device(request.device)? };
+        let device_reason = match (on_spark, &fallback_reason) {
+            (true, _) => "normalisation is the last pass of the same application",
+            (false, Some(reason)) => reason,
+            (false, None) => "it was asked for",
+        };
+        let (pipelines, pipeline_reason) = match on_spark {
+            true => on_executors(request.pipeline_type),
+            false => self.pipelines(request, source).await?,
+        };
+        let (output_format, format_reason) = output_format(request.output_format, source);
         let why = [
-            format!("engine {engine}: this build runs in one process"),
-            format!("device {device}: {}", fallback_reason.as_deref().unwrap_or("it was asked for")),
+            format!("engine {engine}: {engine_reason}"),
+            format!("device {device}: {device_reason}"),
             pipeline_reason,
             format_reason,
         ];
@@ -86,21 +99,12 @@ impl Planner for MeasuredPlanner {
             normalization: request.normalization,
             statistics: request.statistics,
             output_format,
-            engine: engine.into(),
+            engine,
+            on_spark,
             device: device.into(),
             fallback_reason,
             why: why.join("; "),
         })
-    }
-}
-
-fn engine(choice: EngineChoice) -> Result<&'static str> {
-    match choice {
-        EngineChoice::Auto | EngineChoice::Embedded => Ok("embedded"),
-        EngineChoice::Spark => {
-            Err(Error::new(ErrorKind::UnavailableEngine, "this build does not submit jobs to Apache Spark")
-                .hint("ask for engine auto or embedded"))
-        }
     }
 }
 
@@ -113,8 +117,46 @@ fn device(choice: DeviceChoice) -> Result<(&'static str, Option<String>)> {
     }
 }
 
-fn output_format(asked: Option<OutputFormat>, cells: u64) -> (OutputFormat, String) {
+/// Executors have no GPU.
+fn on_cluster(choice: DeviceChoice) -> Result<(&'static str, Option<String>)> {
+    match choice {
+        DeviceChoice::Cpu | DeviceChoice::Auto => Ok(("spark", None)),
+        DeviceChoice::Gpu => Err(Error::new(
+            ErrorKind::UnavailableEngine,
+            "a job on Spark normalises on its executors, without a GPU",
+        )
+        .hint("ask for device auto, or for engine embedded")),
+    }
+}
+
+/// On Spark the rdd pipeline is the quicker one at every size that was measured (docs/benchmarks.md).
+fn on_executors(asked: PipelineType) -> (Vec<PipelineKind>, String) {
+    let reason = match asked {
+        PipelineType::Auto => {
+            "pipeline rdd: on Spark it was the quicker at every size that was measured".into()
+        }
+        asked => format!("pipeline {asked} was asked for"),
+    };
+    let kinds = match asked {
+        PipelineType::Auto | PipelineType::Rdd => vec![PipelineKind::Rdd],
+        PipelineType::Dataframe => vec![PipelineKind::Dataframe],
+        PipelineType::Both => vec![PipelineKind::Rdd, PipelineKind::Dataframe],
+    };
+    (kinds, reason)
+}
+
+/// Bytes of the shortest cell of a text: a digit and what parts it from the next.
+const SHORTEST_CELL: u64 = 2;
+
+fn output_format(asked: Option<OutputFormat>, source: &SourceDescription) -> (OutputFormat, String) {
+    let cells = source.cells();
     let many = cells > MAX_INLINE_ELEMENTS;
+    let text = matches!(source.format, Some(SourceFormat::Csv | SourceFormat::Ndjson));
+    if asked.is_none() && cells == 0 && text && source.bytes_read > SHORTEST_CELL * MAX_INLINE_ELEMENTS {
+        let reason =
+            "output format parquet: how many values there are is not known before Spark has read them";
+        return (OutputFormat::Parquet, reason.into());
+    }
     match asked {
         Some(format) => (format, format!("output format {format} was asked for")),
         None if many => (
@@ -126,7 +168,7 @@ fn output_format(asked: Option<OutputFormat>, cells: u64) -> (OutputFormat, Stri
 }
 
 /// Seconds for people, with three digits.
-fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
         s if s >= 1.0 => format!("{s:.2} s"),
         s => format!("{:.3} ms", s * 1e3),
@@ -136,6 +178,7 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use caudal_core::job::ColumnDescription;
+    use caudal_core::request::EngineChoice;
 
     use super::*;
     use crate::calibration::Cost;
@@ -153,10 +196,13 @@ mod tests {
 
     /// A host on which rdd starts quickly and dataframe goes quickly.
     fn planner() -> MeasuredPlanner {
-        MeasuredPlanner::new(Arc::new(Known(Calibration {
-            rdd: Cost { fixed: 1e-5, per_cell: 1e-7 },
-            dataframe: Cost { fixed: 5e-3, per_cell: 1e-8 },
-        })))
+        MeasuredPlanner::new(
+            Arc::new(Known(Calibration {
+                rdd: Cost { fixed: 1e-5, per_cell: 1e-7 },
+                dataframe: Cost { fixed: 5e-3, per_cell: 1e-8 },
+            })),
+            None,
+        )
     }
 
     fn source(rows: u64) -> SourceDescription {
@@ -221,7 +267,7 @@ mod tests {
         }
 
         let cache = Arc::new(Empty::default());
-        let planner = MeasuredPlanner::new(cache.clone());
+        let planner = MeasuredPlanner::new(cache.clone(), None);
         let first = planner.calibration().await.unwrap();
         assert_eq!(planner.calibration().await.unwrap(), first);
         assert_eq!(*cache.0.lock().unwrap(), [first]);

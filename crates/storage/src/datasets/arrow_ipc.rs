@@ -1,6 +1,5 @@
 //! Reads Arrow IPC, the file form and the stream form.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
 use arrow::array::RecordBatch;
@@ -14,7 +13,7 @@ use super::Reading;
 use super::arrow_arrays::{convert, unfit};
 use super::arrow_messages;
 use super::columns::{Choice, Offered, choose};
-use crate::source::{Growing, Keeper, Source};
+use crate::source::{Growing, Keeper, Source, Stream};
 
 /// Rows that are taken from a batch at once.
 const PIECE_ROWS: usize = 1 << 16;
@@ -32,12 +31,12 @@ pub fn offer(field: &Field) -> Offered {
 ///
 /// # Errors
 /// `InvalidData` where it is damaged or incomplete, or has no column to process.
-pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Source> {
-    let buffered = BufReader::with_capacity(1 << 20, file.try_clone().map_err(|e| super::unreadable(&e))?);
+pub fn read_file(file: Stream, reading: &Reading<'_>) -> Result<Source> {
+    let buffered = BufReader::with_capacity(1 << 20, file.clone());
     let schema = FileReader::try_new(buffered, None).map_err(|e| damaged(&e))?.schema();
     let collected = Collected::begin(&schema, reading)?;
-    arrow_messages::check(&file, true, reading.room.memory)?;
-    let position = file.try_clone().map_err(|e| super::unreadable(&e))?;
+    arrow_messages::check(&**file.base(), true, reading.room.memory)?;
+    let position = file.clone();
     let buffered = BufReader::with_capacity(1 << 20, file);
     let projection = collected.choice.positions.clone();
     let batches = FileReader::try_new(buffered, Some(projection)).map_err(|e| damaged(&e))?;
@@ -48,10 +47,10 @@ pub fn read_file(file: File, reading: &Reading<'_>) -> Result<Source> {
 ///
 /// # Errors
 /// As [`read_file`].
-pub fn read_stream(mut file: File, reading: &Reading<'_>) -> Result<Source> {
+pub fn read_stream(mut file: Stream, reading: &Reading<'_>) -> Result<Source> {
     check_first_message(&mut file, reading.size)?;
-    arrow_messages::check(&file, false, reading.room.memory)?;
-    let position = file.try_clone().map_err(|e| super::unreadable(&e))?;
+    arrow_messages::check(&**file.base(), false, reading.room.memory)?;
+    let position = file.clone();
     let batches =
         StreamReader::try_new(BufReader::with_capacity(1 << 20, file), None).map_err(|e| damaged(&e))?;
     let collected = Collected::begin(&batches.schema(), reading)?;
@@ -60,7 +59,7 @@ pub fn read_stream(mut file: File, reading: &Reading<'_>) -> Result<Source> {
 
 /// The reader makes room for as many bytes as a message says that it has, which in what is no stream at all
 /// may be any number.
-fn check_first_message(file: &mut File, size: u64) -> Result<()> {
+fn check_first_message(file: &mut Stream, size: u64) -> Result<()> {
     let mut start = [0; 8];
     let read = file.read_exact(&mut start).and_then(|()| file.rewind());
     read.map_err(|e| damaged(&e))?;
@@ -96,7 +95,7 @@ impl Collected {
         batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
         reading: &Reading<'_>,
         whole: bool,
-        mut position: File,
+        mut position: Stream,
     ) -> Result<Source> {
         let mut keeper = Keeper::new(reading.room.clone());
         for batch in batches {

@@ -1,11 +1,9 @@
 //! How large the messages of an Arrow file or stream are: the reader takes each into memory whole.
 
-use std::fs::File;
-
 use arrow::ipc::root_as_message;
 use caudal_core::{Error, ErrorKind, Result};
 
-use crate::source::{FileAt, ReadAt};
+use crate::source::ReadAt;
 
 /// What stands before a message that says how long it is.
 const PREFIX: u64 = 8;
@@ -14,11 +12,10 @@ const PREFIX: u64 = 8;
 ///
 /// # Errors
 /// `InsufficientMemory` where there is one. What is no message is left to whoever reads it.
-pub fn check(file: &File, is_file: bool, most: u64) -> Result<()> {
-    let file = file.try_clone().and_then(FileAt::new).map_err(|e| super::unreadable(&e))?;
-    let mut position = if is_file { first_of(&file) } else { 0 };
+pub fn check(file: &dyn ReadAt, is_file: bool, most: u64) -> Result<()> {
+    let mut position = if is_file { first_of(file) } else { 0 };
     while file.size() - position > most {
-        let Some(length) = length_of(&file, position) else { return Ok(()) };
+        let Some(length) = length_of(file, position) else { return Ok(()) };
         if length > most {
             return Err(too_large(length, most));
         }
@@ -28,7 +25,7 @@ pub fn check(file: &File, is_file: bool, most: u64) -> Result<()> {
 }
 
 /// Where the first message of a file begins: behind its mark, which writers fill up differently.
-fn first_of(file: &FileAt) -> u64 {
+fn first_of(file: &dyn ReadAt) -> u64 {
     let begins = |position: &u64| {
         let mut start = [0; 4];
         file.read_exact_at(&mut start, *position).is_ok() && start == [0xFF; 4]
@@ -37,7 +34,7 @@ fn first_of(file: &FileAt) -> u64 {
 }
 
 /// The bytes of the message at a position with its prefix and its body, within the file.
-fn length_of(file: &FileAt, position: u64) -> Option<u64> {
+fn length_of(file: &dyn ReadAt, position: u64) -> Option<u64> {
     let mut prefix = [0; PREFIX as usize];
     file.read_exact_at(&mut prefix, position).ok()?;
     let [0xFF, 0xFF, 0xFF, 0xFF, length @ ..] = prefix else { return None };

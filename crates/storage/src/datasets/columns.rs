@@ -1,5 +1,7 @@
 //! Which columns of a source are processed, and why the others are not.
 
+use std::collections::HashMap;
+
 use caudal_core::job::SkippedColumn;
 use caudal_core::{Error, ErrorKind, Faults, Result};
 
@@ -84,6 +86,49 @@ fn choose_named(offered: &[Offered], names: &[String], faults: &mut Faults) -> C
         }
     }
     choice
+}
+
+/// Tells where the columns of two files of one source differ: one that is missing, or numeric in one file only. Where
+/// columns are named, only those have to agree.
+pub fn agree(
+    first: (&str, &[Offered]),
+    other: (&str, &[Offered]),
+    named: Option<&[String]>,
+    faults: &mut Faults,
+) {
+    let ((first_file, first), (file, other)) = (first, other);
+    let kind = |column: &Offered| if column.unfit.is_none() { "numbers" } else { "no numbers" };
+    let by_name = |columns: &'_ [Offered]| -> HashMap<String, usize> {
+        columns.iter().enumerate().map(|(i, column)| (column.name.clone(), i)).collect()
+    };
+    let wanted = |column: &&Offered| named.is_none_or(|names| names.contains(&column.name));
+    let there = by_name(other);
+    for column in first.iter().filter(wanted) {
+        match there.get(&column.name).map(|i| &other[*i]) {
+            None => faults.push(|| file.to_owned(), || missing(&column.name, first_file)),
+            Some(found) if found.unfit.is_none() == column.unfit.is_none() => {}
+            Some(found) => faults.push(
+                || format!("{file}, column {}", column.name),
+                || {
+                    format!(
+                        "it holds {} ({}), and {} ({}) in {first_file}",
+                        kind(found),
+                        found.data_type,
+                        kind(column),
+                        column.data_type
+                    )
+                },
+            ),
+        }
+    }
+    let there = by_name(first);
+    for column in other.iter().filter(wanted).filter(|column| !there.contains_key(&column.name)) {
+        faults.push(|| first_file.to_owned(), || missing(&column.name, file));
+    }
+}
+
+fn missing(column: &str, file: &str) -> String {
+    format!("the column \"{column}\" is missing; {file} has it")
 }
 
 fn skip(column: &Offered, reason: String) -> SkippedColumn {

@@ -1,6 +1,5 @@
 //! Reads CSV: numbers as the contract has them, every fault with its row.
 
-use std::fs::File;
 use std::io::{Read, Seek};
 
 use caudal_core::cell::{Cell, shortened};
@@ -13,7 +12,7 @@ use super::Reading;
 use super::cells::{Number, is_beyond, number};
 use super::columns::{Offered, choose};
 use super::csv_bytes::CsvBytes;
-use crate::source::{Growing, Keeper, Source};
+use crate::source::{Growing, Keeper, Source, Stream};
 
 /// Rows that decide whether a column that is not named is numeric.
 const DECIDING_ROWS: u64 = 10_000;
@@ -32,8 +31,8 @@ const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// # Errors
 /// `InvalidData` with every ragged row, every cell that should be a number and a quote that nothing closes,
 /// or with what is wrong with the header.
-pub fn read(file: File, reading: &Reading<'_>) -> Result<Source> {
-    let bytes = CsvBytes::new(file.try_clone().map_err(|e| super::unreadable(&e))?)?;
+pub fn read(file: Stream, reading: &Reading<'_>) -> Result<Source> {
+    let bytes = CsvBytes::new(&file);
     let Opened { mut reader, delimiter, mark } = open(file)?;
     let mut raw = Raw { bytes, delimiter, mark };
     let header = header(&mut reader)?;
@@ -61,13 +60,13 @@ pub fn read(file: File, reading: &Reading<'_>) -> Result<Source> {
 }
 
 struct Opened {
-    reader: Reader<File>,
+    reader: Reader<Stream>,
     delimiter: u8,
     /// Bytes of the file before the reader's first.
     mark: u64,
 }
 
-fn open(mut file: File) -> Result<Opened> {
+fn open(mut file: Stream) -> Result<Opened> {
     let mut start = Vec::new();
     file.by_ref().take(64 * 1024).read_to_end(&mut start).map_err(|e| super::unreadable(&e))?;
     if start.starts_with(&[0xFF, 0xFE]) || start.starts_with(&[0xFE, 0xFF]) {
@@ -99,7 +98,7 @@ impl Raw {
     }
 }
 
-fn header(reader: &mut Reader<File>) -> Result<Vec<String>> {
+fn header(reader: &mut Reader<Stream>) -> Result<Vec<String>> {
     let header = reader.byte_headers().map_err(|e| broken(&e))?;
     if header.is_empty() {
         return Err(Error::new(

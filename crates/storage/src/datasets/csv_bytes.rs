@@ -1,16 +1,16 @@
 //! The bytes behind a CSV record: the empty lines and the open quotes that a reader passes over in silence.
 
-use std::fs::File;
+use std::sync::Arc;
 
 use caudal_core::Result;
 
-use crate::source::{FileAt, ReadAt};
+use crate::source::{ReadAt, Stream};
 
 const WINDOW: u64 = 1 << 16;
 
 /// A file, looked at byte by byte where its records alone do not say enough.
 pub struct CsvBytes {
-    file: FileAt,
+    file: Arc<dyn ReadAt>,
     window: Vec<u8>,
     /// Where the window begins.
     begin: u64,
@@ -35,9 +35,8 @@ enum Place {
 }
 
 impl CsvBytes {
-    pub fn new(file: File) -> Result<CsvBytes> {
-        let file = FileAt::new(file).map_err(|e| super::unreadable(&e))?;
-        Ok(CsvBytes { file, window: Vec::new(), begin: 0 })
+    pub fn new(stream: &Stream) -> CsvBytes {
+        CsvBytes { file: stream.base().clone(), window: Vec::new(), begin: 0 }
     }
 
     fn byte(&mut self, at: u64) -> Result<Option<u8>> {

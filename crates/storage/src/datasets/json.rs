@@ -1,6 +1,5 @@
 //! Reads JSON documents and NDJSON as they stream by; every fault is told, up to where it stops being JSON.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 
 use caudal_core::json::{JsonReader, NotJson};
@@ -10,7 +9,7 @@ use caudal_core::{Error, ErrorKind, Faults, Result};
 use super::Reading;
 use super::json_columns::{JsonColumns, Places};
 use super::json_text::FileText;
-use crate::source::Source;
+use crate::source::{Source, Stream};
 
 /// Rows between two looks at cancellation, memory and progress.
 const LOOK_UP: usize = 16_384;
@@ -41,8 +40,8 @@ impl From<Error> for Stop {
 ///
 /// # Errors
 /// `InvalidData` with every cell that should be a number, and the line where it is not JSON.
-pub fn read_document(file: File, reading: &Reading<'_>) -> Result<Source> {
-    let again = file.try_clone().map_err(|e| super::unreadable(&e))?;
+pub fn read_document(file: Stream, reading: &Reading<'_>) -> Result<Source> {
+    let again = file.clone();
     let mut reader = JsonReader::new(FileText::new(file, reading.room.memory));
     let first = reader.peek();
     let places = if first == Some(b'{') { Places::ColumnFirst } else { Places::RowFirst };
@@ -72,7 +71,7 @@ pub fn read_document(file: File, reading: &Reading<'_>) -> Result<Source> {
 }
 
 /// The text again, for whoever tells what is wrong with it.
-fn from_start(mut file: &File) -> impl BufRead {
+fn from_start(mut file: &Stream) -> impl BufRead {
     // A file that cannot be read again has nothing to tell.
     let _ = file.rewind();
     BufReader::with_capacity(1 << 16, file)
@@ -124,7 +123,7 @@ fn check_trailing(first: Option<u8>, follows: Option<u8>, line: usize, faults: &
 ///
 /// # Errors
 /// `InvalidData` with every line that is not JSON, and with every cell that should be a number.
-pub fn read_lines(file: File, reading: &Reading<'_>) -> Result<Source> {
+pub fn read_lines(file: Stream, reading: &Reading<'_>) -> Result<Source> {
     let mut lines = BufReader::with_capacity(1 << 18, file);
     let mut columns = JsonColumns::new(reading, Places::Lines);
     let mut line = Vec::new();

@@ -1,17 +1,18 @@
 //! A JSON file as text of which a part is in memory.
 
-use std::fs::File;
 use std::io::{ErrorKind as IoErrorKind, Read};
 
 use caudal_core::json::Text;
 use caudal_core::{Error, ErrorKind, Result};
+
+use crate::source::Stream;
 
 /// Bytes read at once.
 const STEP: usize = 1 << 18;
 
 /// A file, read piece by piece.
 pub struct FileText {
-    file: File,
+    file: Stream,
     window: Vec<u8>,
     next: Vec<u8>,
     /// Bytes that one value may take.
@@ -21,7 +22,7 @@ pub struct FileText {
 
 impl FileText {
     /// Reads on from where the file stands. One value may take `most` bytes.
-    pub fn new(file: File, most: u64) -> FileText {
+    pub fn new(file: Stream, most: u64) -> FileText {
         FileText { file, window: Vec::new(), next: vec![0; STEP], most, error: None }
     }
 

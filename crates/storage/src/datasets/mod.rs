@@ -8,11 +8,16 @@ mod columns;
 mod csv;
 mod csv_bytes;
 mod derived;
+mod folder;
+mod form;
 mod json;
 mod json_columns;
 mod json_text;
+mod located;
+mod objects;
 mod parquet;
 mod source_path;
+mod uri;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,18 +26,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use caudal_core::job::{SkippedColumn, SourceDescription};
 use caudal_core::ports::{Sources, StageInput};
-use caudal_core::request::SourceFormat;
+use caudal_core::request::{self, EngineChoice, SourceFormat};
 use caudal_core::{Error, ErrorKind, JobId, Result};
+use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
 pub(crate) use self::arrow_arrays::convert;
 pub(crate) use self::cells::{Number, number};
 pub use self::columns::{listed, unknown_column};
 pub use self::derived::Gathering;
+use self::form::Form;
+use self::located::{Item, Located};
 pub(crate) use self::parquet::metadata as parquet_metadata;
-use self::source_path::Form;
+use self::uri::Named;
+pub(crate) use self::uri::encoded;
+pub use self::uri::file_uri;
 use crate::bucket::Bucket;
 use crate::keys;
+use crate::s3::S3Location;
+use crate::source::pieces::Pieces;
 use crate::source::{Growing, Keeper, Room, Source, SpillOptions};
 
 /// What reading sources is bound by.
@@ -40,6 +52,8 @@ use crate::source::{Growing, Keeper, Room, Source, SpillOptions};
 pub struct SourceOptions {
     /// `file:` sources must lie below one of these folders.
     pub allowed_roots: Vec<PathBuf>,
+    /// `s3:` sources must lie below one of these places.
+    pub allowed_s3: Vec<S3Location>,
     /// Bytes that the columns of one job may take.
     pub memory_limit: u64,
     /// Where columns go that memory has no room for.
@@ -58,14 +72,35 @@ pub struct Datasets {
     pub(crate) bucket: Bucket,
     options: Arc<SourceOptions>,
     opened: Arc<Mutex<HashMap<JobId, Opened>>>,
+    /// Of what lies in remote stores.
+    pub(crate) pieces: Pieces,
+    /// By the names of the buckets that sources are read from.
+    stores: Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>,
 }
+
+/// A source that is one file of this machine, which Spark can read itself.
+pub(crate) struct SparkFile {
+    pub path: PathBuf,
+    pub format: SourceFormat,
+    pub bytes: u64,
+}
+
+/// The share of a job's memory in which pieces of remote objects are kept.
+const PIECES_SHARE: u64 = 8;
 
 /// A source that is opened when it is first wanted.
 type Opened = Arc<OnceCell<Arc<Source>>>;
 
 impl Datasets {
     pub fn new(bucket: Bucket, options: SourceOptions) -> Self {
-        Datasets { bucket, options: Arc::new(options), opened: Arc::default() }
+        let pieces = Pieces::new(options.memory_limit / PIECES_SHARE);
+        Datasets {
+            bucket,
+            options: Arc::new(options),
+            opened: Arc::default(),
+            pieces,
+            stores: Arc::default(),
+        }
     }
 
     /// The job's source, opened once and shared until the job is released.
@@ -101,19 +136,67 @@ impl Datasets {
     }
 
     async fn open_source(&self, input: &StageInput) -> Result<Arc<Source>> {
-        let (input, options) = (input.clone(), self.options.clone());
-        let inline = match input.record.inline {
-            true => Some(self.inline(input.job_id()).await?),
-            false => None,
+        let opened = match input.record.inline {
+            true => {
+                let content = self.inline(input.job_id()).await?;
+                in_background(move || crate::inline::decode(&content).map(Source::from)).await
+            }
+            false => {
+                let located = self.locate(input).await?;
+                let (input, options) = (input.clone(), self.options.clone());
+                in_background(move || open_located(located, &input, &options)).await
+            }
         };
-        let open = move || match inline {
-            Some(content) => crate::inline::decode(&content).map(Source::from),
-            None => open_source(&input, &options),
-        };
-        match in_background(open).await {
+        match opened {
             Ok(source) if source.rows() == 0 => Err(at_source(no_rows())),
             Ok(source) => Ok(Arc::new(source)),
             Err(error) => Err(at_source(error)),
+        }
+    }
+
+    /// What is known of text that only Spark will read: it may be larger than this machine can hold.
+    fn left_to_spark(&self, input: &StageInput) -> Result<Option<SourceDescription>> {
+        if input.record.request.engine != EngineChoice::Spark {
+            return Ok(None);
+        }
+        let found = self.file_for_spark(input)?.filter(|found| found.format != SourceFormat::Parquet);
+        Ok(found.map(|found| SourceDescription {
+            format: Some(found.format),
+            rows: 0,
+            bytes_read: found.bytes,
+            columns: Vec::new(),
+            skipped: Vec::new(),
+        }))
+    }
+
+    /// The file of a job's source, where it is in a form that Spark reads and nothing is derived from it.
+    pub(crate) fn file_for_spark(&self, input: &StageInput) -> Result<Option<SparkFile>> {
+        let request = &input.record.request;
+        let derived = request.condition.is_some() || request.select.is_some() || request.sql.is_some();
+        let Some(source) = request.source.as_ref().filter(|_| !derived) else { return Ok(None) };
+        let Named::Path(path) = uri::parse(&source.uri)? else { return Ok(None) };
+        let Located::One(item) = source_path::locate(&path, &self.options.allowed_roots)? else {
+            return Ok(None);
+        };
+        let format = match form_of(&item, source.format)? {
+            Form::Csv => SourceFormat::Csv,
+            Form::Ndjson => SourceFormat::Ndjson,
+            Form::Parquet => SourceFormat::Parquet,
+            Form::Json | Form::ArrowFile | Form::ArrowStream => return Ok(None),
+        };
+        Ok(Some(SparkFile { path: PathBuf::from(item.name), format, bytes: item.size }))
+    }
+
+    async fn locate(&self, input: &StageInput) -> Result<Located> {
+        let uri = &requested(input)?.uri;
+        match uri::parse(uri)? {
+            Named::Path(path) => {
+                let options = self.options.clone();
+                in_background(move || source_path::locate(&path, &options.allowed_roots)).await
+            }
+            Named::Object { bucket, key } => self.object(&bucket, &key).await,
+            Named::Objects { bucket, below } => self.objects(&bucket, &below).await,
+            Named::Upload(id) => self.upload(id, &input.record.owner).await,
         }
     }
 
@@ -127,7 +210,10 @@ impl Datasets {
 #[async_trait]
 impl Sources for Datasets {
     async fn open(&self, input: &StageInput) -> Result<SourceDescription> {
-        Ok(self.source(input).await?.describe())
+        match self.left_to_spark(input)? {
+            Some(described) => Ok(described),
+            None => Ok(self.source(input).await?.describe()),
+        }
     }
 
     fn release(&self, job: JobId) {
@@ -151,31 +237,75 @@ fn at_source(mut error: Error) -> Error {
     error
 }
 
-fn open_source(input: &StageInput, options: &SourceOptions) -> Result<Source> {
+fn requested(input: &StageInput) -> Result<&request::Source> {
     let missing = || Error::new(ErrorKind::Internal, "the job has neither data nor a source");
-    let source = input.record.request.source.as_ref().ok_or_else(missing)?;
-    let (mut file, path) = source_path::open(&source.uri, &options.allowed_roots)?;
-    let size = file.metadata().map_err(|e| unreadable(&e))?.len();
-    let form = source_path::form_of(&mut file, &path, source.format)?;
-    let room = options.room(options.memory_limit);
-    let reading = Reading { input, columns: source.columns.as_deref(), size, room };
-    match form {
-        Form::Csv => csv::read(file, &reading),
-        Form::Json => json::read_document(file, &reading),
-        Form::Ndjson => json::read_lines(file, &reading),
-        Form::ArrowFile => arrow_ipc::read_file(file, &reading),
-        Form::ArrowStream => arrow_ipc::read_stream(file, &reading),
-        Form::Parquet => parquet::open(file, &reading),
+    input.record.request.source.as_ref().ok_or_else(missing)
+}
+
+fn open_located(located: Located, input: &StageInput, options: &SourceOptions) -> Result<Source> {
+    let source = requested(input)?;
+    let size = match &located {
+        Located::One(item) => item.size,
+        Located::Folder(items) => items.iter().map(|item| item.size).sum(),
+    };
+    let reading = Reading {
+        input,
+        format: source.format,
+        columns: source.columns.as_deref(),
+        size,
+        bytes_before: 0,
+        bytes_in_all: size,
+        room: options.room(options.memory_limit),
+    };
+    match located {
+        Located::One(item) => match form_of(&item, source.format)? {
+            Form::Parquet => parquet::open(vec![item], &reading),
+            form => open_one(&item, form, &reading),
+        },
+        Located::Folder(mut items) => {
+            // Writers leave an empty file where a task had no rows.
+            items.retain(|item| item.size > 0);
+            folder::open(items, &reading)
+        }
     }
 }
 
+fn form_of(item: &Item, asked: Option<SourceFormat>) -> Result<Form> {
+    let mut stream = item.stream()?;
+    let form = form::form_of(&mut stream, &item.name, asked.or(item.format));
+    form.map_err(|error| stream.base().failure().unwrap_or(error))
+}
+
+/// Gathers the columns of a file.
+fn open_one(item: &Item, form: Form, reading: &Reading<'_>) -> Result<Source> {
+    let file = item.stream()?;
+    let bytes = file.base().clone();
+    bytes.expect(0..item.size);
+    let gathered = match form {
+        Form::Csv => csv::read(file, reading),
+        Form::Json => json::read_document(file, reading),
+        Form::Ndjson => json::read_lines(file, reading),
+        Form::ArrowFile => arrow_ipc::read_file(file, reading),
+        Form::ArrowStream => arrow_ipc::read_stream(file, reading),
+        Form::Parquet => Err(Error::new(ErrorKind::Internal, "Parquet is not gathered")),
+    };
+    // What a store does not give is no fault of the file.
+    gathered.map_err(|error| bytes.failure().unwrap_or(error))
+}
+
 /// One reading of a source: what is wanted of it, and what it may take.
+#[derive(Clone)]
 pub(crate) struct Reading<'a> {
     input: &'a StageInput,
+    /// The form that was asked for.
+    format: Option<SourceFormat>,
     /// Names of the wanted columns; every numeric one when `None`.
     columns: Option<&'a [String]>,
-    /// Bytes of the file.
+    /// Bytes of the file, or of all files together.
     size: u64,
+    /// Bytes of the files before this one, and of all of them.
+    bytes_before: u64,
+    bytes_in_all: u64,
     room: Room,
 }
 
@@ -189,7 +319,7 @@ impl Reading<'_> {
         columns: impl FnOnce() -> C,
     ) -> Result<()> {
         self.input.cancel.check()?;
-        self.input.progress.report("reading", bytes_read, self.size);
+        self.input.progress.report("reading", self.bytes_before + bytes_read, self.bytes_in_all);
         match keeper.is_full(held) {
             true => keeper.relieve(columns(), self.foreseen(held, bytes_read)),
             false => Ok(()),

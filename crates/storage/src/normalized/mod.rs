@@ -4,7 +4,7 @@
 //! some rows and a manifest: parts are written under the attempt, copied into place, and count
 //! from the moment on at which the manifest, put if absent, names them.
 
-mod encode;
+pub(crate) mod encode;
 mod export;
 mod read_back;
 mod text;
@@ -25,10 +25,12 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use self::encode::Slice;
+pub(crate) use self::read_back::opener;
 use crate::bucket::failed;
 use crate::datasets::Datasets;
 use crate::keys;
 use crate::source::BLOCK_ROWS;
+use crate::spark::WrittenFile;
 use crate::table::{Column, Table};
 
 /// Rows of one part, and cells, at most.
@@ -51,6 +53,12 @@ struct Manifest {
     /// The attempt whose parts these are.
     attempt: u32,
     parts: Vec<Part>,
+}
+
+impl Manifest {
+    fn of(format: OutputFormat, columns: Vec<String>, attempt: u32, parts: Vec<Part>) -> Manifest {
+        Manifest { format, rows: parts.iter().map(|part| part.rows).sum(), columns, attempt, parts }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,6 +136,39 @@ impl Datasets {
         Ok(part)
     }
 
+    /// Makes files that lie in a folder of the bucket the normalised data: one document, or parts in order.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the bucket takes nothing or a file is gone.
+    pub(crate) async fn adopt_normalized(
+        &self,
+        input: &StageInput,
+        format: OutputFormat,
+        folder: &Path,
+        columns: Vec<String>,
+        files: &[WrittenFile],
+    ) -> Result<()> {
+        let job = input.job_id();
+        if self.stored(job).await.is_ok() {
+            // An attempt that died after this has decided what counts.
+            return Ok(());
+        }
+        let document = keys::normalized_json(job);
+        for file in files {
+            let from = folder.clone().join(file.name.as_str());
+            let place = match document.filename() == Some(file.name.as_str()) {
+                true => document.clone(),
+                false => keys::normalized_folder(job).join(file.name.as_str()),
+            };
+            self.bucket.store().copy(&from, &place).await.map_err(|e| failed("copy", &from, e))?;
+        }
+        if files.iter().any(|file| document.filename() == Some(file.name.as_str())) {
+            return Ok(());
+        }
+        let parts = self.parts_in(folder, format, files).await?;
+        self.publish(input, &Manifest::of(format, columns, input.attempt, parts)).await
+    }
+
     async fn publish(&self, input: &StageInput, manifest: &Manifest) -> Result<()> {
         let key = keys::normalized_manifest(input.job_id());
         let content = serde_json::to_vec_pretty(manifest).map_err(|e| encode::unwritable(&e))?;
@@ -181,14 +222,14 @@ fn read_document(content: &[u8]) -> Result<Table> {
 
 /// Rows of one part: enough to be read quickly, few enough that some parts fit into memory side by side, and at most
 /// half of all, so that two can be written at a time.
-fn part_rows(columns: usize, all: u64) -> u64 {
+pub(crate) fn part_rows(columns: usize, all: u64) -> u64 {
     let half = all.div_ceil(2).next_multiple_of(BLOCK_ROWS);
     let rows = (PART_CELLS / columns.max(1) as u64).clamp(1, PART_ROWS).min(half.max(1));
     // Whole blocks, where there are any, spare whoever reads by blocks to begin in the middle of a page.
     if rows > BLOCK_ROWS { rows / BLOCK_ROWS * BLOCK_ROWS } else { rows }
 }
 
-fn filled(fill: &FillRows, columns: usize, rows: Range<u64>) -> Result<Vec<Vec<f64>>> {
+pub(crate) fn filled(fill: &FillRows, columns: usize, rows: Range<u64>) -> Result<Vec<Vec<f64>>> {
     let column = |i| {
         let mut values = huge_column((rows.end - rows.start) as usize);
         fill(i, rows.clone(), &mut values).map(|()| values)
@@ -201,7 +242,9 @@ fn slices<'c>(names: &'c [String], columns: &'c [Vec<f64>]) -> Vec<Slice<'c>> {
 }
 
 /// Encoding and decoding keep a thread busy, and not the one that answers requests.
-async fn encoded<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn encoded<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|e| Error::new(ErrorKind::Internal, "encoding the normalised data stopped").cause(e))?
 }

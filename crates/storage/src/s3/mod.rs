@@ -11,11 +11,13 @@ use std::sync::Arc;
 use caudal_core::{Error, ErrorKind, Result};
 use object_store::ObjectStore;
 use object_store::path::Path;
+use percent_encoding::percent_decode_str;
 
 #[cfg(not(feature = "s3"))]
 use self::disabled as backend;
 #[cfg(feature = "s3")]
 use self::enabled as backend;
+use crate::datasets::encoded;
 
 /// A bucket, or a folder of one, and how to get there.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,6 +62,7 @@ impl S3Location {
         if bucket.is_empty() || !bucket.chars().all(named) {
             return Err(malformed());
         }
+        let prefix = percent_decode_str(prefix).decode_utf8().map_err(|_| malformed())?;
         let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|_| malformed())?;
         Ok(S3Location {
             bucket: bucket.into(),
@@ -74,7 +77,7 @@ impl S3Location {
     pub fn uri(&self, key: &str) -> String {
         let steps = [self.bucket.as_str(), self.prefix.as_str(), key];
         let steps: Vec<_> = steps.into_iter().filter(|step| !step.is_empty()).collect();
-        format!("s3://{}", steps.join("/"))
+        format!("s3://{}", encoded(&steps.join("/")))
     }
 
     /// # Errors

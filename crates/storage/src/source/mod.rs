@@ -6,11 +6,13 @@ mod growing;
 mod held;
 pub(crate) mod parquet;
 mod parquet_columns;
+pub(crate) mod pieces;
 mod read_at;
 mod scan;
 mod spill_file;
 mod spilled;
 mod steps;
+mod stream;
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +30,7 @@ pub(crate) use self::read_at::{FileAt, ReadAt};
 pub use self::scan::{ScanControl, scan};
 pub use self::spill_file::SpillOptions;
 pub use self::steps::Steps;
+pub(crate) use self::stream::Stream;
 use crate::table::Table;
 
 /// Rows of one block; block `b` is rows `b·65,536` to `(b + 1)·65,536`, and the last one may be shorter.

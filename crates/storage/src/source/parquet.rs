@@ -113,6 +113,21 @@ struct OpenGroup {
 
 impl Rows for ParquetReader {
     fn read(&mut self, out: &mut [f64]) -> Result<u64> {
+        self.decode(out).map_err(|error| self.blame(error))
+    }
+
+    fn skip(&mut self, rows: u64) -> Result<()> {
+        self.pass_over(rows).map_err(|error| self.blame(error))
+    }
+}
+
+impl ParquetReader {
+    /// What a store does not give is no fault of the file.
+    fn blame(&self, error: Error) -> Error {
+        self.file.as_ref().and_then(|(_, bytes)| bytes.failure()).unwrap_or(error)
+    }
+
+    fn decode(&mut self, out: &mut [f64]) -> Result<u64> {
         let (mut filled, mut inexact) = (0, 0);
         while filled < out.len() {
             let at = self.at;
@@ -125,7 +140,7 @@ impl Rows for ParquetReader {
         Ok(inexact)
     }
 
-    fn skip(&mut self, rows: u64) -> Result<()> {
+    fn pass_over(&mut self, rows: u64) -> Result<()> {
         let to = self.at + rows;
         match &mut self.group {
             Some(group) if to < group.end => group.decoder.skip(rows)?,
@@ -134,9 +149,7 @@ impl Rows for ParquetReader {
         self.at = to;
         Ok(())
     }
-}
 
-impl ParquetReader {
     /// The row group that holds the next row, opened at it.
     fn group(&mut self) -> Result<&mut OpenGroup> {
         if self.group.is_none() {
@@ -191,8 +204,9 @@ impl Chunks {
         Chunks { bytes, window: None, pages: Arc::default() }
     }
 
-    /// Reads a stretch at once where it is small.
+    /// Goes on to a stretch that is read to its end, at once where it is small.
     pub fn window(mut self, start: u64, length: u64) -> parquet::errors::Result<Chunks> {
+        self.bytes.expect(start..start.saturating_add(length));
         if let Some(length) = usize::try_from(length).ok().filter(|length| *length <= WINDOW) {
             self.window = Some((start, self.get_bytes(start, length)?));
         }

@@ -273,6 +273,10 @@ impl ThroughArrow {
         if place.leaf.is_some_and(|leaf| described.column(leaf).num_values() != described.num_rows()) {
             return Err(damaged(&"a column of a row group has not as many values as the group has rows"));
         }
+        if let Some(leaf) = place.leaf {
+            let (start, length) = described.column(leaf).byte_range();
+            chunks.bytes.expect(start..start.saturating_add(length));
+        }
         let batches = Self::batches(&chunks, metadata, group, root, 0)?;
         let metadata = metadata.clone();
         Ok(Box::new(ThroughArrow { chunks, metadata, group, root, batches, rest: None, passed: 0 }))

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
+use std::ops::Range;
 
 /// Bytes that can be read anywhere.
 pub(crate) trait ReadAt: Send + Sync {
@@ -10,6 +11,14 @@ pub(crate) trait ReadAt: Send + Sync {
 
     /// Fills the buffer from a position on; fewer bytes than that are an error.
     fn read_exact_at(&self, buffer: &mut [u8], position: u64) -> Result<()>;
+
+    /// Says that a stretch is going to be read from its beginning to its end, so that it can be fetched ahead.
+    fn expect(&self, _: Range<u64>) {}
+
+    /// Why a read has failed, where that is not the fault of what is in the bytes.
+    fn failure(&self) -> Option<caudal_core::Error> {
+        None
+    }
 }
 
 /// A file of this machine.

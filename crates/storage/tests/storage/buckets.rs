@@ -51,7 +51,7 @@ async fn a_bucket_that_is_not_there_or_not_ours_is_told_with_the_reason() {
     let cases = [
         (elsewhere, "there is no such bucket"),
         (wrong_key("AWS_SECRET_ACCESS_KEY"), "the secret key is a wrong one"),
-        (wrong_key("AWS_ACCESS_KEY_ID"), "nobody has this access key"),
+        (wrong_key("AWS_ACCESS_KEY_ID"), "the account of this access key does not use S3"),
     ];
     for (location, reason) in cases {
         let error = Bucket::open_s3(location).unwrap().probe(Uuid::now_v7(), 1).await.unwrap_err();

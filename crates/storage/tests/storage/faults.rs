@@ -268,7 +268,6 @@ async fn what_is_no_regular_file_is_refused_before_it_is_opened() {
         (pipe.as_path(), "a pipe"),
         (socket.as_path(), "a socket"),
         (std::path::Path::new("/dev/zero"), "a device"),
-        (folder.path(), "a folder"),
     ] {
         let error = read(path, Csv, None).await.expect_err(what);
         assert_eq!(error.kind, ErrorKind::SourceUnavailable, "{what}");

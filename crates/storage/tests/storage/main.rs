@@ -3,11 +3,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test that cannot go on has failed; it makes its own identities"
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed; it makes its own identities, and tells its figures"
 )]
 
 mod buckets;
 mod faults;
+mod folders;
 mod journal;
 mod normalized;
 mod records;

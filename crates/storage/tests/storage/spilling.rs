@@ -95,7 +95,7 @@ async fn keys_that_come_late_go_or_turn_to_text_leave_the_same_columns() {
         0..10_000 => format!("{{\"a\":{i}}}"),
         30_000 => "{\"b\":1,\"a\":2,\"text\":\"x\",\"rare\":5}".into(),
         30_001 => "null".into(),
-        _ if i % 20_000 == 0 => format!("{{\"b\":{i},\"rare\":{i},\"text\":1}}"),
+        _ if i.is_multiple_of(20_000) => format!("{{\"b\":{i},\"rare\":{i},\"text\":1}}"),
         _ => format!("{{\"b\":{i},\"text\":{i}}}"),
     };
     let lines: Vec<String> = (0..ROWS).map(line).collect();

@@ -102,7 +102,7 @@ fn job(
     let mut record = record(1, minute(0));
     record.request.source = Some(source);
     let allowed_roots = vec![path.parent().unwrap().canonicalize().unwrap()];
-    let options = SourceOptions { allowed_roots, memory_limit, spill };
+    let options = SourceOptions { allowed_roots, memory_limit, spill, ..SourceOptions::default() };
     (Datasets::new(Bucket::memory(), options), stage(record))
 }
 

@@ -1,0 +1,176 @@
+//! What an application of Apache Spark reads and leaves in the bucket, and how that becomes the job's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use caudal_core::job::SourceDescription;
+use caudal_core::ports::StageInput;
+use caudal_core::request::{OutputFormat, SourceFormat};
+use caudal_core::{Error, ErrorKind, JobId, Result};
+
+use crate::datasets::Datasets;
+use crate::keys;
+use crate::normalized::{encode, encoded, filled, part_rows};
+use crate::source::Source;
+
+/// What Spark is to read.
+#[derive(Debug)]
+pub struct SparkInput {
+    /// Parquet, CSV or NDJSON.
+    pub format: SourceFormat,
+    pub uris: Vec<String>,
+    /// Bytes of all of it.
+    pub bytes: u64,
+}
+
+/// Who reads a source that Spark works on.
+#[derive(Debug)]
+pub enum ReadBy {
+    Spark(SourceFormat),
+    /// This machine has read it, and Spark gets the processed columns as Parquet.
+    Us(Converted),
+}
+
+/// What that Parquet does not tell of the source.
+#[derive(Debug)]
+pub struct Converted {
+    pub description: SourceDescription,
+    /// Integers of each column that the conversion to f64 changed.
+    pub inexact_integers: Vec<u64>,
+}
+
+/// Where an attempt writes, as URIs.
+#[derive(Clone, Debug)]
+pub struct SparkPlaces {
+    pub data: String,
+    pub results: String,
+    pub log: String,
+}
+
+/// A file of the normalised data, in the order of its rows.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct WrittenFile {
+    pub name: String,
+    /// Counted here where Spark does not say.
+    #[serde(default)]
+    pub rows: Option<u64>,
+    pub bytes: u64,
+}
+
+impl Datasets {
+    /// The source as Spark reads it. Arrow, JSON documents, inline numbers and what was derived are written as Parquet
+    /// below the attempt first.
+    ///
+    /// # Errors
+    /// Those of opening a source; `StorageUnavailable` when the bucket takes nothing.
+    pub async fn spark_input(&self, input: &StageInput) -> Result<SparkInput> {
+        if let Some(found) = self.file_for_spark(input)? {
+            let uri = format!("file://{}", found.path.display());
+            return Ok(SparkInput { format: found.format, uris: vec![uri], bytes: found.bytes });
+        }
+        let source = self.source(input).await?;
+        let (rows, columns) = (source.rows(), source.columns());
+        let step = part_rows(columns, rows);
+        let (mut uris, mut bytes) = (Vec::new(), 0);
+        for number in 0..rows.div_ceil(step) {
+            input.cancel.check()?;
+            let part = number * step..rows.min((number + 1) * step);
+            let read = source.clone();
+            let content = encoded(move || {
+                let names: Vec<String> = read.names().map(str::to_owned).collect();
+                let fill =
+                    move |column, rows, out: &mut [f64]| read.reader(column, rows)?.fill(out).map(drop);
+                encode::part(OutputFormat::Parquet, &names, filled(&fill, columns, part)?)
+            });
+            let key = keys::spark_input(input.job_id(), input.attempt, number);
+            let content = content.await?;
+            bytes += content.len() as u64;
+            self.bucket.put(&key, content).await?;
+            uris.push(self.bucket.uri(&key));
+            input.progress.report("converting", number + 1, rows.div_ceil(step));
+        }
+        Ok(SparkInput { format: SourceFormat::Parquet, uris, bytes })
+    }
+
+    /// Who reads a source, and what is known of it for that.
+    ///
+    /// # Errors
+    /// Those of opening a source.
+    pub async fn reader_for_spark(&self, input: &StageInput) -> Result<ReadBy> {
+        match self.file_for_spark(input)? {
+            Some(found) => Ok(ReadBy::Spark(found.format)),
+            None => Ok(ReadBy::Us(Converted::of(self.source(input).await?.as_ref()))),
+        }
+    }
+
+    /// Where an attempt writes.
+    ///
+    /// # Errors
+    /// `UnavailableEngine` where the bucket is nothing that Spark writes to.
+    pub fn spark_places(&self, input: &StageInput) -> Result<SparkPlaces> {
+        let (job, attempt) = (input.job_id(), input.attempt);
+        let uri = |key| self.bucket.uri(&key);
+        let places = SparkPlaces {
+            data: uri(keys::spark_data(job, attempt)),
+            results: uri(keys::spark_results(job, attempt)),
+            log: uri(keys::spark_log(job, attempt)),
+        };
+        match places.data.starts_with("file:") {
+            true => Ok(places),
+            // Spark reaches S3 only with jars that its wheels do not have.
+            false => {
+                let detail = "jobs on Spark need a folder as the bucket, which Spark writes to itself";
+                Err(Error::new(ErrorKind::UnavailableEngine, detail).hint("name one with --storage"))
+            }
+        }
+    }
+
+    /// The newest attempt up to this one that has left its results, and what it found.
+    pub async fn spark_results(&self, job: JobId, newest: u32) -> Result<Option<(u32, Bytes)>> {
+        for attempt in (1..=newest).rev() {
+            if let Some(found) = self.bucket.get(&keys::spark_results(job, attempt)).await? {
+                return Ok(Some((attempt, found)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes what an attempt of Spark wrote the job's normalised data. Spark writes no Arrow: that is made of its
+    /// Parquet here.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the bucket takes nothing or the files are gone; `Cancelled`.
+    pub async fn publish_spark(
+        &self,
+        input: &StageInput,
+        attempt: u32,
+        format: OutputFormat,
+        names: Vec<String>,
+        files: &[WrittenFile],
+    ) -> Result<()> {
+        let folder = keys::spark_data(input.job_id(), attempt);
+        if format != OutputFormat::Arrow {
+            return self.adopt_normalized(input, format, &folder, names, files).await;
+        }
+        let source = self.parquet_in(&folder, names.clone(), files).await?;
+        let rows = source.rows();
+        let fill = move |column, rows, out: &mut [f64]| source.reader(column, rows)?.fill(out).map(drop);
+        self.put_normalized(input, format, &names, rows, Arc::new(fill)).await
+    }
+
+    /// # Errors
+    /// `StorageUnavailable` when the bucket takes nothing.
+    pub async fn put_spark_log(&self, input: &StageInput, content: Vec<u8>) -> Result<()> {
+        self.bucket.put(&keys::spark_log(input.job_id(), input.attempt), content).await
+    }
+}
+
+impl Converted {
+    fn of(source: &Source) -> Converted {
+        let inexact = |column| source.inexact_integers(column).unwrap_or(0);
+        Converted {
+            description: source.describe(),
+            inexact_integers: (0..source.columns()).map(inexact).collect(),
+        }
+    }
+}
