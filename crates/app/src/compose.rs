@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
-use caudal_core::ports::{Handover, Ids, Pipeline};
+use caudal_core::ports::{Ids, Pipeline};
 use caudal_core::spark::SparkEngine;
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
@@ -24,7 +24,8 @@ pub struct App {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
     planner: Arc<MeasuredPlanner>,
-    handover: Option<Arc<dyn Handover>>,
+    #[cfg(feature = "lambda-http")]
+    handover: Option<Arc<dyn caudal_core::ports::Handover>>,
 }
 
 impl App {
@@ -69,7 +70,13 @@ impl App {
             prices: settings.prices.clone(),
         };
         let orchestrator = Orchestrator::start(ports, options).await?;
-        Ok(App { orchestrator, data: Arc::new(datasets), planner, handover: functions.handover })
+        Ok(App {
+            orchestrator,
+            data: Arc::new(datasets),
+            planner,
+            #[cfg(feature = "lambda-http")]
+            handover: functions.handover,
+        })
     }
 
     /// Gives a job to another instance, where there is a way to.

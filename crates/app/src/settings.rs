@@ -290,7 +290,6 @@ impl Settings {
 #[cfg(feature = "orchestrator")]
 impl SparkSettings {
     /// Where Spark and its Java are looked for.
-    #[expect(clippy::disallowed_methods, reason = "this is where settings are read from the environment")]
     pub fn places(&self) -> caudal_spark::Places {
         let named = |setting: &str| (!setting.is_empty()).then(|| PathBuf::from(setting));
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -79,15 +79,6 @@ pub fn attempt(job: JobId, stage: &str, attempt: u32) -> Path {
     Path::from(format!("jobs/{job}/attempts/{stage}/{attempt}"))
 }
 
-/// What the function that normalises is to do, and what it answers.
-pub fn assignment(job: JobId, number: u32) -> Path {
-    attempt(job, "gpu_processing", number).join("assignment.json")
-}
-
-pub fn stage_report(job: JobId, number: u32) -> Path {
-    attempt(job, "gpu_processing", number).join("report.json")
-}
-
 /// What an application of Spark writes before its launcher publishes it.
 pub fn spark_data(job: JobId, attempt: u32) -> Path {
     self::attempt(job, SPARK_STAGE, attempt).join("data")
@@ -109,6 +100,15 @@ pub fn spark_log(job: JobId, attempt: u32) -> Path {
 
 /// The stage whose attempts are applications of Spark.
 const SPARK_STAGE: &str = "spark";
+
+/// What the function that normalises is to do, and what it answers.
+pub fn assignment(job: JobId, number: u32) -> Path {
+    attempt(job, "gpu_processing", number).join("assignment.json")
+}
+
+pub fn stage_report(job: JobId, number: u32) -> Path {
+    attempt(job, "gpu_processing", number).join("report.json")
+}
 
 pub fn finished_job(job: JobId) -> Path {
     Path::from(format!("jobs/{job}/job.json"))

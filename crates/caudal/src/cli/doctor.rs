@@ -1,5 +1,7 @@
 //! `caudal doctor`: what is there on this machine, and what is missing.
 
+#![expect(clippy::print_stdout, reason = "the answer to what was asked")]
+
 use std::path::PathBuf;
 
 use caudal_app::Settings;

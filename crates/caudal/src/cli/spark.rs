@@ -1,5 +1,7 @@
 //! `caudal spark`: sets Apache Spark up.
 
+#![expect(clippy::print_stdout, reason = "the answer to what was asked")]
+
 use std::path::PathBuf;
 
 use caudal_app::Settings;

@@ -180,15 +180,3 @@ fn a_file_that_cannot_be_read_is_told_without_talk_of_servers() {
     let escaped = place.file("100%20 #1?.csv", "x\n1\n2\n");
     assert_eq!(place.response(&escaped, &[])["gpu_processing"]["columns"]["x"]["count"], 2);
 }
-
-#[test]
-fn columns_are_measured_at_the_end_as_well() {
-    let place = Place::new();
-    let header = (0..10).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",");
-    let csv = format!("{header}\n{}", "1,2,3,4,5,6,7,8,9,0\n".repeat(14_000));
-    let row: String = (0..10).map(|i| format!("\"c{i}\":{i}")).collect::<Vec<_>>().join(",");
-    let ndjson = format!("{{{row}}}\n").repeat(14_000);
-    for (name, content) in [("a.csv", csv), ("a.ndjson", ndjson)] {
-        place.process(&[utf8(&place.file(name, content)), "--memory-limit", "1MB"]).fails(71, "memory");
-    }
-}

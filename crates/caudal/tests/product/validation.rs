@@ -230,14 +230,6 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn data_beyond_the_memory_limit_is_refused_before_it_is_read() {
-    let place = Place::new();
-    let rows: String = (0..200_000).map(|i| format!("{i}\n")).collect();
-    let file = place.file("long.csv", format!("x\n{rows}"));
-    place.process(&[file.to_str().expect("UTF-8"), "--memory-limit", "1MB"]).fails(71, "memory");
-}
-
-#[test]
 fn a_failed_job_leaves_the_jobs_before_it_untouched() {
     let place = Place::new();
     let server = place.server();

@@ -39,8 +39,8 @@ pub async fn gateway() -> Gateway {
         planner: nothing.clone(),
         normalizer: nothing.clone(),
         pipelines: vec![nothing.clone()],
-        handover: None,
         spark: None,
+        handover: None,
         writer: uuid::Uuid::nil(),
     };
     let sizes = OrchestratorOptions {

@@ -70,8 +70,8 @@ impl Bucket {
             planner: Arc::new(self.clone()),
             normalizer: Arc::new(self.clone()),
             pipelines: vec![Arc::new(self.clone())],
-            handover: None,
             spark: None,
+            handover: None,
             writer: uuid::Uuid::from_u128(7),
         }
     }

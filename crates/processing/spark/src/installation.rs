@@ -69,7 +69,8 @@ const CURE: &str = "caudal spark install puts one into a private folder; or set 
 fn home(places: &Places) -> Result<(PathBuf, &'static str)> {
     let usable = |home: &PathBuf| home.join("bin/spark-submit").is_file();
     let named = [(&places.home, "spark.home"), (&places.spark_home, "SPARK_HOME")];
-    for (home, found) in named.into_iter().filter_map(|(home, found)| Some((home.clone()?, found))) {
+    let first = named.into_iter().find_map(|(home, found)| Some((home.clone()?, found)));
+    if let Some((home, found)) = first {
         if usable(&home) {
             return Ok((home, found));
         }

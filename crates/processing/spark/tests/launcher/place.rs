@@ -19,7 +19,7 @@ impl Place {
     pub fn new(mode: &str) -> Option<Place> {
         let python = std::process::Command::new("python3").arg("--version").output();
         if !python.is_ok_and(|done| done.status.success()) {
-            println!("skipped: python3 is not here, and the stand-in for spark-submit is written in it");
+            eprintln!("skipped: python3 is not here, and the stand-in for spark-submit is written in it");
             return None;
         }
         let place = Place(TempDir::new().expect("a folder"));
