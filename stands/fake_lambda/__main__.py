@@ -24,7 +24,7 @@ class Lambda:
     def __init__(self, asked):
         self.functions, self.log = {}, []
         self._random, self._lock = random.Random(asked.seed), threading.Lock()
-        self._double, self._spread, self._retry = asked.double, asked.spread, asked.retry_seconds
+        self._double, self._spread, self._retry, self._kill = asked.double, asked.spread, asked.retry_seconds, asked.kill_within
 
     def take_event(self, name, event):
         """An asynchronous invocation: maybe twice, maybe late, and up to three times where it fails."""
@@ -37,17 +37,17 @@ class Lambda:
     def _work(self, name, event, delay):
         time.sleep(delay)
         for attempt in range(3):
-            outcome = self._once(name, event)
+            outcome = self._once(name, event, self._random.random() * self._kill if self._kill and attempt == 0 else None)
             with self._lock:
                 self.log.append({"function": name, "event": event, "attempt": attempt, "outcome": outcome})
             if outcome == "done":
                 return
             time.sleep(self._retry)
 
-    def _once(self, name, event):
+    def _once(self, name, event, timeout):
         while True:
             try:
-                return self.functions[name].invoke(event)[0]
+                return self.functions[name].invoke(event, timeout)[0]
             except Throttled:
                 # The queue of a function waits for a place, for hours if need be.
                 time.sleep(0.05)
@@ -112,6 +112,7 @@ def main():
     parser.add_argument("--double", type=float, default=0.0, help="share of asynchronous events that come twice")
     parser.add_argument("--spread", type=float, default=0.0, help="seconds by which they are late at random")
     parser.add_argument("--retry-seconds", type=float, default=0.5, help="pause before a failed event is tried again")
+    parser.add_argument("--kill-within", type=float, default=0.0, help="seconds within which, at random, each event's first attempt is killed")
     asked = parser.parse_args()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", asked.port), Handler)
     server.daemon_threads, server.service = True, Lambda(asked)

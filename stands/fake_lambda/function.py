@@ -25,6 +25,13 @@ class RuntimeApi(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:
+            # The process was killed while it polled.
+            pass
+
     def do_GET(self):
         environment = self.server.environment
         environment.first_poll = environment.first_poll or time.perf_counter()
@@ -84,7 +91,7 @@ class Environment:
         begun = time.monotonic()
         while time.monotonic() - begun < timeout:
             try:
-                answer = self.answers.get(timeout=0.02)
+                answer = self.answers.get(timeout=0.005)
                 self.process.send_signal(signal.SIGSTOP)
                 return answer
             except queue.Empty:
@@ -113,7 +120,7 @@ class Function:
         self._bootstrap, self._variables = bootstrap, variables
         self._places, self._idle, self._lock = threading.Semaphore(concurrency), [], threading.Lock()
 
-    def invoke(self, event):
+    def invoke(self, event, timeout=None):
         """Raises `Throttled` where all places are taken."""
         if not self._places.acquire(blocking=False):
             raise Throttled
@@ -121,7 +128,7 @@ class Function:
             with self._lock:
                 environment = self._idle.pop() if self._idle else None
             environment = environment or Environment(self.name, self._bootstrap, self._variables)
-            answer = environment.invoke(event, self.timeout)
+            answer = environment.invoke(event, timeout or self.timeout)
             if environment.alive():
                 with self._lock:
                     self._idle.append(environment)

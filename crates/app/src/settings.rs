@@ -287,6 +287,7 @@ impl Settings {
     }
 }
 
+#[cfg(feature = "orchestrator")]
 impl SparkSettings {
     /// Where Spark and its Java are looked for.
     pub fn places(&self) -> caudal_spark::Places {

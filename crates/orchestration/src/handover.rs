@@ -67,10 +67,8 @@ pub async fn carry(
     if !leases::take_over(&desk.ports, job, desk.options.lease).await? {
         return Ok(None);
     }
-    validation.ask(Resume(job)).await.map_err(|_| stopped())?;
-    let Some(running) = desk.jobs.get(job) else { return Ok(None) };
-    let mut result = running.watch_result();
-    drop(running);
+    let taken_up = validation.ask(Resume(job)).await.map_err(|_| stopped())?;
+    let Some(mut result) = taken_up else { return Ok(None) };
     // The sender goes with the job where another instance was quicker.
     let ended = result.wait_for(|r| r.is_some()).await.ok().and_then(|r| r.clone());
     Ok(ended)

@@ -1,7 +1,6 @@
 //! The function `orchestrator`: the API's router, and the four actors over one job at a time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use caudal_orchestration::JobResult;
@@ -10,7 +9,7 @@ use lambda_http::{Adapter, Service};
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::Value;
 
-use super::event::{Event, ResumeEvent};
+use super::event::Event;
 use super::metrics::{Metrics, Outcome};
 use crate::compose::App;
 use crate::server;

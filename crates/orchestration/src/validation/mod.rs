@@ -3,7 +3,7 @@
 //! | message | from | changes | answers |
 //! |---|---|---|---|
 //! | [`Submit`] | gateway, command line | stores the request, journals `queued`, hands the job on | a [`JobHandle`], or what is wrong |
-//! | [`Resume`] | whoever has its lease | takes an unfinished job up from its journal | nothing |
+//! | [`Resume`] | whoever has its lease | takes an unfinished job up from its journal | what to wait for its end with |
 
 pub mod body;
 mod data;
@@ -19,9 +19,10 @@ use kameo::actor::{Actor, ActorRef};
 use kameo::error::Infallible;
 use kameo::message::{Context, Message};
 use kameo::reply::DelegatedReply;
+use tokio::sync::watch;
 
 use crate::job_manager::{JobManagerActor, Run};
-use crate::orchestrator::{Desk, JobHandle, Submission, SubmissionBody, stopped};
+use crate::orchestrator::{Desk, JobHandle, JobResult, Submission, SubmissionBody, stopped};
 use crate::running::{Holder, RunningJob};
 use crate::{handover, leases};
 
@@ -30,6 +31,9 @@ const SMALL_BODY: usize = 64 * 1024;
 
 /// Takes a request in.
 pub struct Submit(pub Submission);
+
+/// Tells when a job has ended.
+pub type Waiting = watch::Receiver<Option<Arc<JobResult>>>;
 
 /// Takes an unfinished job up again.
 pub struct Resume(pub JobId);
@@ -64,22 +68,23 @@ impl Message<Submit> for ValidationActor {
 }
 
 impl Message<Resume> for ValidationActor {
-    type Reply = ();
+    type Reply = Option<Waiting>;
 
-    async fn handle(&mut self, Resume(job): Resume, _: &mut Context<Self, Self::Reply>) {
-        if let Err(error) = self.resume(job).await {
+    async fn handle(&mut self, Resume(job): Resume, _: &mut Context<Self, Self::Reply>) -> Self::Reply {
+        self.resume(job).await.unwrap_or_else(|error| {
             tracing::error!(%job, %error, cause = error.cause, "an unfinished job could not be taken up");
-        }
+            None
+        })
     }
 }
 
 impl ValidationActor {
-    async fn resume(&self, id: JobId) -> Result<()> {
+    async fn resume(&self, id: JobId) -> Result<Option<Waiting>> {
         let ports = &self.desk.ports;
         let journal = JournalState::replay(&ports.records.journal(id).await?)?;
         if journal.state.is_none_or(JobState::is_final) {
             // Either nothing was promised yet, or the end was journalled and only its marker is left.
-            return self.tidy(id, &journal).await;
+            return self.tidy(id, &journal).await.map(|()| None);
         }
         let record = ports.records.record(id).await?;
         let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
@@ -90,8 +95,10 @@ impl ValidationActor {
         }
         tracing::info!(job = %id, ?state, "taking up an unfinished job");
         job.hand_to(Holder::JobManager);
+        let waiting = job.watch_result();
         self.desk.jobs.admit(job, usize::MAX)?;
-        self.job_manager.tell(Run(id)).await.map_err(|_| stopped())
+        self.job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
+        Ok(Some(waiting))
     }
 
     /// Finishes what a killed process left of a job that has ended, or that never began.

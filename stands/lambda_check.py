@@ -1,0 +1,167 @@
+"""Drives the real functions through the Lambda stand-in: whole jobs, events twice and late, kills, full houses, figures.
+
+Usage: lambda_check.py FOLDER, which holds the binaries `orchestrator` and `gpu_processing`.
+"""
+
+import collections
+import concurrent.futures
+import io
+import json
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE / "fake_lambda"))
+
+import proxy  # noqa: E402
+from function import Environment  # noqa: E402
+
+BINARIES = pathlib.Path(sys.argv[1]).resolve()
+SMALL = {"data": [1, 2, None, 4, 100], "pipeline_type": "both"}
+LARGE = {"data": [(i * 2654435761) % 1000003 for i in range(200_000)], "pipeline_type": "both"}
+COLD_STARTS = 20
+
+
+def settings(folder):
+    return {"CAUDAL__STORAGE__FOLDER": f"{folder}/bucket", "CAUDAL__FUNCTIONS__ORCHESTRATOR": "orchestrator",
+            "CAUDAL__FUNCTIONS__GPU_PROCESSING": "gpu", "CAUDAL__FUNCTIONS__STAGE_SECONDS": "3", "CAUDAL__ORCHESTRATION__LEASE_SECONDS": "0.6", "LAMBDA_LOG": f"{folder}/log"}
+
+
+class Stand:
+    """All functions behind one address, with a bucket of their own."""
+
+    def __init__(self, *options, orchestrator="timeout=30", gpu="timeout=30"):
+        self.folder = tempfile.mkdtemp(prefix="caudal-lambda-")
+        functions = [f"orchestrator={BINARIES}/orchestrator,{orchestrator}", f"gpu={BINARIES}/gpu_processing,{gpu}"]
+        arguments = [a for f in functions for a in ("--function", f)]
+        arguments += [a for pair in settings(self.folder).items() for a in ("--env", "=".join(pair))]
+        self.process = subprocess.Popen([sys.executable, HERE / "fake_lambda", *arguments, *options], stdout=subprocess.PIPE, text=True)
+        self.url = re.search(r"http://\S+", self.process.stdout.readline())[0]
+
+    def call(self, method, path, body=None, headers=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+    def submit(self, body):
+        status, answer = self.call("POST", "/process", body, {"Prefer": "respond-async"})
+        assert status == 202, (status, answer)
+        return answer["job_id"]
+
+    def event(self, name, event):
+        headers = {"X-Amz-Invocation-Type": "Event", "Authorization": "AWS4-HMAC-SHA256"}
+        request = urllib.request.Request(f"{self.url}/2015-03-31/functions/{name}/invocations", json.dumps(event).encode(), headers)
+        urllib.request.urlopen(request, timeout=10).read()
+
+    def ended(self, job, seconds=90):
+        begun = time.monotonic()
+        while True:
+            status, answer = self.call("GET", f"/jobs/{job}")
+            if status == 200 and answer["status"] in ("completed", "failed", "cancelled"):
+                return answer
+            assert time.monotonic() - begun < seconds, (status, answer, self.process.poll())
+            time.sleep(0.2)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def whole_jobs():
+    with Stand() as stand:
+        status, answer = stand.call("POST", "/process", SMALL)
+        assert status == 200 and answer["status"] == "completed" and answer["spark_processing"]["agreement"], answer
+        log = json.loads(urllib.request.urlopen(f"{stand.url}/invocations").read())
+        events = [entry["event"] for entry in log]
+        assert sorted(map(sorted, events)) in ([["attempt", "job"], ["resume"]], [["attempt", "job"]]), events
+        print("a job ran through the API, the orchestrator and gpu_processing; only ids travelled:", json.dumps(events))
+        assert stand.call("POST", "/process", {"data": ["x"]})[0] == 422
+        assert stand.call("GET", "/nowhere")[0] == 404
+
+
+def events_twice_and_out_of_order():
+    with Stand("--double", "0.5", "--spread", "0.5", "--seed", "3") as stand:
+        jobs = [stand.submit(SMALL) for _ in range(10)]
+        ends = [stand.ended(job) for job in jobs]
+        assert all(end["status"] == "completed" for end in ends), ends
+    print("10 jobs, half of the events twice, all late at random: 10 completed")
+
+
+def killed_in_every_stage():
+    """Each event's first attempt is killed at some moment; AWS's retries and the sweep carry the jobs on."""
+    with Stand("--kill-within", "0.4", "--seed", "5", "--retry-seconds", "1", orchestrator="timeout=30,concurrency=20") as stand:
+        jobs = [stand.submit(LARGE) for _ in range(16)]
+        deadline = time.monotonic() + 120
+        while unfinished := [j for j in jobs if not (pathlib.Path(stand.folder) / "bucket/jobs" / j / "job.json").exists()]:
+            assert time.monotonic() < deadline, unfinished
+            time.sleep(2)
+            stand.event("orchestrator", {"sweep": True})
+        ends = [stand.ended(job) for job in jobs]
+        log = json.loads(urllib.request.urlopen(f"{stand.url}/invocations").read())
+        killed = [entry for entry in log if entry["outcome"] == "timed out"]
+        states = collections.Counter(end["status"] for end in ends)
+        attempts = sum(end["attempts"] for end in ends)
+        assert len(killed) >= 8 and set(states) == {"completed"}, (len(killed), states, [e.get("error") for e in ends])
+    by = collections.Counter(entry["function"] for entry in killed)
+    print(f"{len(killed)} invocations killed at random moments ({dict(by)}): {dict(states)} of 16 jobs, {attempts} attempts in all")
+
+
+def full_houses():
+    with Stand(orchestrator="timeout=30,concurrency=2") as stand:
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: stand.call("POST", "/process", LARGE, {"Prefer": "respond-async"}), range(12)))
+        taken = [answer["job_id"] for status, answer in answers if status == 202]
+        refused = sum(status == 429 for status, _ in answers)
+        assert len(taken) + refused == 12 and refused and taken, answers
+        for job in taken:
+            deadline = time.monotonic() + 120
+            while not pathlib.Path(stand.folder, "bucket", "jobs", job, "job.json").exists():
+                assert time.monotonic() < deadline, job
+                time.sleep(0.2)
+    print(f"concurrency of 2: {len(taken)} of 12 requests taken and completed, {refused} answered 429")
+
+
+def figures():
+    health = proxy.event("GET", "/health/live", {}, b"")
+    nothing = {"job": "01890a5d-ac96-774b-bcce-b302099a8057", "attempt": 1}
+    for name, event in (("orchestrator", health), ("gpu_processing", nothing)):
+        folder, times, resident = tempfile.mkdtemp(prefix="caudal-lambda-"), [], []
+        for _ in range(COLD_STARTS):
+            environment = Environment(name, BINARIES / name, {k: v for k, v in settings(folder).items() if "FUNCTIONS" not in k})
+            outcome, answer = environment.invoke(event, 30)
+            times.append((time.perf_counter() - environment.started) * 1e3)
+            resident.append(environment.resident_kib() / 1024)
+            environment.end()
+            assert outcome == "done", answer
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            archive.write(BINARIES / name, "bootstrap")
+        print(f"{name}: start to first answer {statistics.median(times):.1f} ms median, {max(times):.1f} ms most, of {COLD_STARTS}; "
+              f"resident {statistics.median(resident):.0f} MiB; zip {len(packed.getvalue()) / 1e6:.2f} MB")
+
+
+def main():
+    whole_jobs()
+    events_twice_and_out_of_order()
+    full_houses()
+    killed_in_every_stage()
+    figures()
+
+
+if __name__ == "__main__":
+    main()
