@@ -86,7 +86,9 @@ async fn what_is_missing_is_told_with_its_cure() {
     assert!(hint.contains("caudal spark install"));
     assert!(told(place.without_java()).await.0.contains("Spark needs it"));
     let launcher = place.with_master("spark://127.0.0.1:1");
-    let error = launcher.start(&submission("a", 1)).await.expect_err("no master listens there");
+    let mut lost = submission("a", 1);
+    lost.sizing.master = "spark://127.0.0.1:1".into();
+    let error = launcher.start(&lost).await.expect_err("no master listens there");
     assert_eq!(error.detail, "the Spark master spark://127.0.0.1:1 does not answer");
     assert!(place.starts().is_empty());
     assert!(told(place.with_java("21.0.1")).await.0.contains("Spark 3.4.4 runs on Java 8 or 11 or 17"));
