@@ -606,7 +606,7 @@ mod tests {
     #[test]
     fn strings_that_are_no_text_are_told_as_such() {
         for (text, told) in [(&b"[\"a\xe9\"]"[..], "not UTF-8"), (br#"["\ud800"]"#, "half a character")] {
-            let stop = JsonReader::new(&text[..]).array(|reader, _| reader.cell().map(drop)).unwrap_err();
+            let stop = JsonReader::new(text).array(|reader, _| reader.cell().map(drop)).unwrap_err();
             assert!(stop.explain(|| text).reason.contains(told), "{told}");
         }
     }
