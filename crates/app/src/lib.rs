@@ -6,6 +6,8 @@ mod compose;
 pub mod doctor;
 #[cfg(feature = "orchestrator")]
 mod functions;
+#[cfg(feature = "emr")]
+mod emr;
 mod host;
 #[cfg(feature = "lambda")]
 pub mod lambda;

@@ -46,6 +46,7 @@ use crate::keys;
 use crate::s3::S3Location;
 use crate::source::pieces::Pieces;
 use crate::source::{Growing, Keeper, Room, Source, SpillOptions};
+use crate::spark::Reach;
 
 /// What reading sources is bound by.
 #[derive(Clone, Debug, Default)]
@@ -159,7 +160,7 @@ impl Datasets {
         if input.record.request.engine != EngineChoice::Spark {
             return Ok(None);
         }
-        let found = self.file_for_spark(input)?.filter(|found| found.format != SourceFormat::Parquet);
+        let found = self.file_for_spark(input, &|_| true)?.filter(|found| found.format != SourceFormat::Parquet);
         Ok(found.map(|found| SourceDescription {
             format: Some(found.format),
             rows: 0,
@@ -170,11 +171,14 @@ impl Datasets {
     }
 
     /// The file of a job's source, where it is in a form that Spark reads and nothing is derived from it.
-    pub(crate) fn file_for_spark(&self, input: &StageInput) -> Result<Option<SparkFile>> {
+    pub(crate) fn file_for_spark(&self, input: &StageInput, reach: Reach<'_>) -> Result<Option<SparkFile>> {
         let request = &input.record.request;
         let derived = request.condition.is_some() || request.select.is_some() || request.sql.is_some();
         let Some(source) = request.source.as_ref().filter(|_| !derived) else { return Ok(None) };
         let Named::Path(path) = uri::parse(&source.uri)? else { return Ok(None) };
+        if !reach("file:") {
+            return Ok(None);
+        }
         let Located::One(item) = source_path::locate(&path, &self.options.allowed_roots)? else {
             return Ok(None);
         };
