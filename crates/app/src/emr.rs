@@ -6,10 +6,12 @@ use std::time::Duration;
 use caudal_aws::AwsClient;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_spark::{
-    ClusterChoice, EmrServerless, EmrSteps, RemoteOptions, ServerlessPlace, Service, StepsPlace, TransientCluster,
+    ClusterChoice, EmrServerless, EmrSteps, RemoteOptions, ServerlessPlace, Service, StepsPlace,
+    TransientCluster,
 };
 use caudal_storage::{Applications, Bucket};
 
+use crate::host::{RandomIds, SystemClock};
 use crate::settings::{EmrSettings, Settings};
 
 /// The service that the settings name, if any.
@@ -40,7 +42,13 @@ pub(crate) fn service(settings: &Settings, bucket: &Bucket) -> Result<Option<Arc
         }
         _ => {
             let place = StepsPlace { cluster: cluster(emr)?, intent: seconds(emr.intent_seconds) };
-            Arc::new(EmrSteps::new(client, applications, place))
+            Arc::new(EmrSteps::new(
+                client,
+                applications,
+                place,
+                Arc::new(SystemClock::new()),
+                Arc::new(RandomIds),
+            ))
         }
     }))
 }

@@ -4,10 +4,10 @@
 mod compose;
 #[cfg(feature = "orchestrator")]
 pub mod doctor;
-#[cfg(feature = "orchestrator")]
-mod functions;
 #[cfg(feature = "emr")]
 mod emr;
+#[cfg(feature = "orchestrator")]
+mod functions;
 mod host;
 #[cfg(feature = "lambda")]
 pub mod lambda;

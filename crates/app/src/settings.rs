@@ -250,7 +250,9 @@ impl Settings {
         }
         let emr = [self.emr.look_seconds, self.emr.log_seconds, self.emr.intent_seconds];
         if emr.iter().any(|seconds| !(0.0..=86_400.0).contains(seconds)) {
-            return Err(invalid("emr.look_seconds, emr.log_seconds and emr.intent_seconds are 0 to 86400 seconds"));
+            return Err(invalid(
+                "emr.look_seconds, emr.log_seconds and emr.intent_seconds are 0 to 86400 seconds",
+            ));
         }
         if !["", "serverless", "steps"].contains(&self.emr.on.as_str()) {
             let found = &self.emr.on;

@@ -28,13 +28,14 @@ fn elsewhere(settings: &Settings, bucket: &Bucket) -> Result<Option<Arc<dyn Laun
     use caudal_storage::Applications;
 
     let applications = Applications::new(bucket.clone());
+    let clock = Arc::new(crate::host::SystemClock::new());
     #[cfg(feature = "lambda-http")]
     if let Some(function) = crate::lambda::LauncherFunction::named(settings, &applications)? {
         let options = crate::emr::options(settings, true);
-        return Ok(Some(Arc::new(Remote::new(Arc::new(function), applications, options))));
+        return Ok(Some(Arc::new(Remote::new(Arc::new(function), applications, clock, options))));
     }
     Ok(crate::emr::service(settings, bucket)?.map(|service| -> Arc<dyn Launcher> {
-        Arc::new(Remote::new(service, applications, crate::emr::options(settings, false)))
+        Arc::new(Remote::new(service, applications, clock, crate::emr::options(settings, false)))
     }))
 }
 

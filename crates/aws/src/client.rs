@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use caudal_core::{Error, ErrorKind, Result};
@@ -10,6 +10,8 @@ use http::Method;
 use object_store::ClientOptions;
 use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential, AwsCredentialProvider};
 use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
+
+use tokio::time::Instant;
 
 use crate::refusal::Refusal;
 
@@ -143,10 +145,8 @@ impl AwsClient {
             }
         }
         let store = builder.with_allow_http(true).build().map_err(|e| unusable(&e))?;
-        let options = ClientOptions::new()
-            .with_allow_http(true)
-            .with_connect_timeout(CONNECT)
-            .with_timeout(REQUEST);
+        let options =
+            ClientOptions::new().with_allow_http(true).with_connect_timeout(CONNECT).with_timeout(REQUEST);
         Ok(AwsClient {
             client: ReqwestConnector::default().connect(&options).map_err(|e| unusable(&e))?,
             credentials: store.credentials().clone(),

@@ -32,15 +32,27 @@ const REASONS: [(&str, &str, &str); 14] = [
     ("RequestTimeTooSkewed", "the clock of this machine is wrong", CLOCK),
     ("RequestExpired", "the clock of this machine is wrong", CLOCK),
     ("ExpiredToken", "the credentials have expired", "get new ones"),
-    ("NoCredentials", "no credentials were found", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role"),
+    (
+        "NoCredentials",
+        "no credentials were found",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
+    ),
     ("UnrecognizedClient", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
     ("InvalidClientTokenId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
     ("InvalidAccessKeyId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
     ("InvalidSignature", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
     ("SignatureDoesNotMatch", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
-    ("KMS", "an encryption key cannot be used", "allow its use to this role: kms:GenerateDataKey, kms:Decrypt"),
+    (
+        "KMS",
+        "an encryption key cannot be used",
+        "allow its use to this role: kms:GenerateDataKey, kms:Decrypt",
+    ),
     ("AccessDenied", "access denied", "check the policies of the role; the log names what it may not do"),
-    ("UnauthorizedOperation", "access denied", "check the policies of the role; the log names what it may not do"),
+    (
+        "UnauthorizedOperation",
+        "access denied",
+        "check the policies of the role; the log names what it may not do",
+    ),
 ];
 
 const CLOCK: &str = "set it; AWS accepts five minutes either way, S3 fifteen";
@@ -50,9 +62,13 @@ impl Refusal {
     pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Refusal {
         let text = String::from_utf8_lossy(body);
         let fields: Value = serde_json::from_slice(body).unwrap_or_default();
-        let field = |names: [&str; 2]| names.iter().find_map(|name| fields[*name].as_str()).map(str::to_owned);
+        let field =
+            |names: [&str; 2]| names.iter().find_map(|name| fields[*name].as_str()).map(str::to_owned);
         let header = headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
-        let code = header.map(str::to_owned).or_else(|| field(["__type", "code"])).or_else(|| element(&text, "Code"));
+        let code = header
+            .map(str::to_owned)
+            .or_else(|| field(["__type", "code"]))
+            .or_else(|| element(&text, "Code"));
         let message = field(["message", "Message"]).or_else(|| element(&text, "Message"));
         let code = code.map_or_else(|| status.to_string(), |code| bare(&code).to_owned());
         let message = message.unwrap_or_else(|| text.chars().take(300).collect());
@@ -90,12 +106,14 @@ impl Refusal {
     pub fn explain(&self, kind: ErrorKind, what: &str) -> Error {
         let (code, message) = match self {
             Refusal::Unclear { cause } => {
-                return Error::new(ErrorKind::Overloaded, format!("{what}: AWS gave no clear answer")).cause(cause);
+                return Error::new(ErrorKind::Overloaded, format!("{what}: AWS gave no clear answer"))
+                    .cause(cause);
             }
             Refusal::Refused { code, message, .. } => (code, message),
         };
         if self.is_throttle() {
-            return Error::new(ErrorKind::Overloaded, format!("{what}: AWS asks for fewer calls")).cause(message);
+            return Error::new(ErrorKind::Overloaded, format!("{what}: AWS asks for fewer calls"))
+                .cause(message);
         }
         let cause = format!("{code}: {message}");
         match REASONS.iter().find(|(sign, ..)| cause.contains(sign)) {
@@ -130,7 +148,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-amzn-errortype", "ThrottlingException:http://x".parse().unwrap());
         assert_eq!(Refusal::read(400, &headers, b"{}").code(), "ThrottlingException");
-        assert_eq!(read(400, r#"{"__type":"a.b#InvalidRequestException","message":"m"}"#).code(), "InvalidRequestException");
+        assert_eq!(
+            read(400, r#"{"__type":"a.b#InvalidRequestException","message":"m"}"#).code(),
+            "InvalidRequestException"
+        );
         assert_eq!(read(403, "<E><Code>AccessDenied</Code><Message>m</Message></E>").code(), "AccessDenied");
         assert_eq!(read(404, "").code(), "404");
     }
@@ -147,10 +168,26 @@ mod tests {
     #[test]
     fn a_wrong_clock_a_wrong_key_and_a_missing_right_are_told_apart() {
         for (body, reason, cure) in [
-            (r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier than"}"#, "clock", "set it"),
-            (r#"{"__type":"InvalidSignatureException","message":"The request signature we calculated does not match"}"#, "secret key", "AWS_SECRET_ACCESS_KEY"),
-            (r#"{"__type":"UnrecognizedClientException","message":"The security token is invalid"}"#, "nobody has", "AWS_ACCESS_KEY_ID"),
-            (r#"{"__type":"AccessDeniedException","message":"User: arn:x is not authorized to perform: y"}"#, "access denied", "policies"),
+            (
+                r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier than"}"#,
+                "clock",
+                "set it",
+            ),
+            (
+                r#"{"__type":"InvalidSignatureException","message":"The request signature we calculated does not match"}"#,
+                "secret key",
+                "AWS_SECRET_ACCESS_KEY",
+            ),
+            (
+                r#"{"__type":"UnrecognizedClientException","message":"The security token is invalid"}"#,
+                "nobody has",
+                "AWS_ACCESS_KEY_ID",
+            ),
+            (
+                r#"{"__type":"AccessDeniedException","message":"User: arn:x is not authorized to perform: y"}"#,
+                "access denied",
+                "policies",
+            ),
         ] {
             let error = read(403, body).explain(ErrorKind::UnavailableEngine, "the step cannot be started");
             assert!(error.detail.contains(reason) && !error.detail.contains("arn:"), "{}", error.detail);

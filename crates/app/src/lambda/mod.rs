@@ -19,8 +19,8 @@ mod stage;
 pub use lambda_runtime::Error;
 #[cfg(feature = "lambda-http")]
 pub use orchestrator::orchestrator;
-#[cfg(feature = "emr")]
-pub use spark::spark_launcher;
 #[cfg(feature = "lambda-http")]
 pub(crate) use spark::LauncherFunction;
+#[cfg(feature = "emr")]
+pub use spark::spark_launcher;
 pub use stage::gpu_processing;

@@ -89,7 +89,8 @@ impl Desk {
         match act {
             Act::Begin => {
                 let order: Option<Order> = self.applications.ordered(attempt).await?;
-                let none = || Error::new(ErrorKind::NotFound, "the job has ordered nothing").of_job(attempt.job);
+                let none =
+                    || Error::new(ErrorKind::NotFound, "the job has ordered nothing").of_job(attempt.job);
                 self.service.begin(&order.ok_or_else(none)?).await?;
                 Ok(Look::running())
             }

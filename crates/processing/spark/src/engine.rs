@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use caudal_core::job::Plan;
 use caudal_core::ports::StageInput;
 use caudal_core::request::{MAX_INLINE_ELEMENTS, OutputFormat, SparkConfig};
-use caudal_core::spark::{SparkEngine, SparkOutcome, SparkSurvey};
 use caudal_core::results::SparkBill;
+use caudal_core::spark::{SparkEngine, SparkOutcome, SparkSurvey};
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use caudal_storage::{Datasets, SparkInput, SparkPlaces};
 

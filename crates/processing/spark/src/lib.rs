@@ -25,8 +25,8 @@ pub use java::Java;
 pub use launcher::{Failure, JobSpec, Launcher, Phase, SpecOutput, SpecSource, Status, Submission};
 #[cfg(feature = "emr")]
 pub use remote::{
-    ClusterChoice, EmrServerless, EmrSteps, Look, Order, Remote, RemoteOptions, ServerlessPlace, Service, Stage,
-    StepsPlace, TransientCluster, serverless_size, steps_size,
+    ClusterChoice, EmrServerless, EmrSteps, Look, Order, Remote, RemoteOptions, ServerlessPlace, Service,
+    Stage, StepsPlace, TransientCluster, serverless_size, steps_size,
 };
 pub use sizing::{Machine, Sizing};
 pub use submit::Submit;

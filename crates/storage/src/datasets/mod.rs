@@ -160,7 +160,8 @@ impl Datasets {
         if input.record.request.engine != EngineChoice::Spark {
             return Ok(None);
         }
-        let found = self.file_for_spark(input, &|_| true)?.filter(|found| found.format != SourceFormat::Parquet);
+        let found =
+            self.file_for_spark(input, &|_| true)?.filter(|found| found.format != SourceFormat::Parquet);
         Ok(found.map(|found| SourceDescription {
             format: Some(found.format),
             rows: 0,

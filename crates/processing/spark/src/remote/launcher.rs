@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use caudal_core::ports::Clock;
 use caudal_core::request::SparkConfig;
 use caudal_core::results::SparkBill;
 use caudal_core::spark::SparkSurvey;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_storage::{Applications, Attempt};
-use chrono::Utc;
 use flate2::read::GzDecoder;
 
 use super::order::attempt_of;
@@ -43,16 +43,23 @@ pub struct RemoteOptions {
 pub struct Remote {
     service: Arc<dyn Service>,
     applications: Applications,
+    clock: Arc<dyn Clock>,
     options: RemoteOptions,
-    looks: Mutex<HashMap<Attempt, (Instant, Look)>>,
+    /// When each application was looked at, and what was seen.
+    looks: Mutex<HashMap<Attempt, (Duration, Look)>>,
 }
 
 impl Remote {
-    pub fn new(service: Arc<dyn Service>, applications: Applications, options: RemoteOptions) -> Remote {
-        Remote { service, applications, options, looks: Mutex::default() }
+    pub fn new(
+        service: Arc<dyn Service>,
+        applications: Applications,
+        clock: Arc<dyn Clock>,
+        options: RemoteOptions,
+    ) -> Remote {
+        Remote { service, applications, clock, options, looks: Mutex::default() }
     }
 
-    fn looks(&self) -> MutexGuard<'_, HashMap<Attempt, (Instant, Look)>> {
+    fn looks(&self) -> MutexGuard<'_, HashMap<Attempt, (Duration, Look)>> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,7 +67,7 @@ impl Remote {
     async fn look(&self, attempt: Attempt) -> Result<Look> {
         let seen = self.looks().get(&attempt).cloned();
         if let Some((at, look)) = seen
-            && (at.elapsed() < self.options.look || look.stage != Stage::Running)
+            && (self.clock.monotonic().saturating_sub(at) < self.options.look || look.stage != Stage::Running)
         {
             return Ok(look);
         }
@@ -72,7 +79,7 @@ impl Remote {
             }
             looked => looked?,
         };
-        self.looks().insert(attempt, (Instant::now(), look.clone()));
+        self.looks().insert(attempt, (self.clock.monotonic(), look.clone()));
         Ok(look)
     }
 
@@ -90,7 +97,7 @@ impl Remote {
     async fn failure(&self, look: &Look) -> Result<Option<Failure>> {
         let said = self.unpacked(look, STDOUT).await?;
         let late = look.ended_at.is_none_or(|at| {
-            Utc::now().signed_duration_since(at).to_std().is_ok_and(|since| since >= self.options.log)
+            self.clock.now().signed_duration_since(at).to_std().is_ok_and(|since| since >= self.options.log)
         });
         if said.is_none() && !late {
             return Ok(None);

@@ -54,7 +54,13 @@ impl Look {
 }
 
 impl Order {
-    pub(super) fn new(submission: &Submission, attempt: Attempt, jar: String, spec: String, logs: String) -> Order {
+    pub(super) fn new(
+        submission: &Submission,
+        attempt: Attempt,
+        jar: String,
+        spec: String,
+        logs: String,
+    ) -> Order {
         let sizing = &submission.sizing;
         let conf = sizing.conf.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         Order {
@@ -93,7 +99,11 @@ mod tests {
         let name = "caudal-01890a5d-ac96-774b-bcce-b302099a8057-spark-12";
         let attempt = attempt_of(name).unwrap();
         assert_eq!((attempt.number, name_of(attempt).as_str()), (12, name));
-        for other in ["caudal-x-spark-1", "somebody-01890a5d-ac96-774b-bcce-b302099a8057-spark-1", "caudal-01890a5d-ac96-774b-bcce-b302099a8057"] {
+        for other in [
+            "caudal-x-spark-1",
+            "somebody-01890a5d-ac96-774b-bcce-b302099a8057-spark-1",
+            "caudal-01890a5d-ac96-774b-bcce-b302099a8057",
+        ] {
             assert_eq!(attempt_of(other).unwrap_err().kind, ErrorKind::NotFound);
         }
     }

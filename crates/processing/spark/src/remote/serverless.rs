@@ -108,7 +108,8 @@ impl EmrServerless {
             Some("FAILED" | "CANCELLED") => Stage::Failed,
             _ => Stage::Running,
         };
-        let ended = (stage != Stage::Running).then(|| moment(&run["endedAt"]).or_else(|| moment(&run["updatedAt"])));
+        let ended =
+            (stage != Stage::Running).then(|| moment(&run["endedAt"]).or_else(|| moment(&run["updatedAt"])));
         Look {
             stage,
             told: text(&run["stateDetails"]).filter(|told| !told.is_empty()),
@@ -236,7 +237,9 @@ mod tests {
 
     #[test]
     fn workers_get_a_size_that_the_service_has() {
-        for (cores, memory, expected) in [(1, "1g", (1, 1861)), (3, "2g", (4, 7447)), (2, "32g", (2, 14894)), (8, "16g", (8, 16384))] {
+        for (cores, memory, expected) in
+            [(1, "1g", (1, 1861)), (3, "2g", (4, 7447)), (2, "32g", (2, 14894)), (8, "16g", (8, 16384))]
+        {
             let asked = SparkConfig {
                 executor_cores: Some(cores),
                 executor_memory: Some(memory.into()),

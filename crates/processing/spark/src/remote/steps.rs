@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use caudal_aws::{AwsClient, Call, Refusal, Service as AwsService};
+use caudal_core::ports::{Clock, Ids};
 use caudal_core::request::SparkConfig;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_storage::{Applications, Attempt, Note};
@@ -53,6 +54,8 @@ pub struct EmrSteps {
     client: Arc<AwsClient>,
     applications: Applications,
     place: StepsPlace,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
 }
 
 /// By which a step is known.
@@ -71,8 +74,14 @@ struct Intent {
 }
 
 impl EmrSteps {
-    pub fn new(client: Arc<AwsClient>, applications: Applications, place: StepsPlace) -> Self {
-        EmrSteps { client, applications, place }
+    pub fn new(
+        client: Arc<AwsClient>,
+        applications: Applications,
+        place: StepsPlace,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        EmrSteps { client, applications, place, clock, ids }
     }
 
     async fn call(&self, operation: &str, body: &Value) -> Result<Value, Refusal> {
@@ -94,14 +103,14 @@ impl EmrSteps {
                         self.applications.keep(Note::Started, attempt, &found).await?;
                         return Ok(Some(found));
                     }
-                    if intent.until > Utc::now() {
+                    if intent.until > self.clock.now() {
                         return Ok(None);
                     }
                     number + 1
                 }
             };
-            let at = Utc::now();
-            let mine = Intent { by: uuid::Uuid::now_v7(), at, until: at + self.place.intent };
+            let at = self.clock.now();
+            let mine = Intent { by: self.ids.entry_id(), at, until: at + self.place.intent };
             if self.applications.intend(attempt, number, &mine).await? {
                 return self.add(order, at).await;
             }
@@ -136,9 +145,7 @@ impl EmrSteps {
     }
 
     async fn start_for(&self, cluster: &TransientCluster, order: &Order) -> Result<Started, Refusal> {
-        let group = |role: &str, kind: &str, count: u32| {
-            json!({"Name": role.to_lowercase(), "InstanceRole": role, "InstanceType": kind, "InstanceCount": count})
-        };
+        let group = |role: &str, kind: &str, count: u32| json!({"Name": role.to_lowercase(), "InstanceRole": role, "InstanceType": kind, "InstanceCount": count});
         let body = json!({
             "Name": order.name,
             "ReleaseLabel": cluster.release,
@@ -161,7 +168,8 @@ impl EmrSteps {
         let answer = self.client.call(&target("RunJobFlow", &body).once()).await?.json()?;
         let unclear = || Refusal::Unclear { cause: format!("no cluster with a step in {answer}") };
         let started = answer["JobFlowId"].as_str().ok_or_else(unclear)?.to_owned();
-        let step = self.step_on(&started, &order.name, DateTime::<Utc>::MIN_UTC).await?.ok_or_else(unclear)?;
+        let step =
+            self.step_on(&started, &order.name, DateTime::<Utc>::MIN_UTC).await?.ok_or_else(unclear)?;
         Ok(Started { cluster: started, step })
     }
 
@@ -169,15 +177,21 @@ impl EmrSteps {
     async fn listed(&self, attempt: Attempt, intended: DateTime<Utc>) -> Result<Option<Started>> {
         let (name, since) = (name_of(attempt), intended - SKEW);
         let found = match &self.place.cluster {
-            ClusterChoice::Running(cluster) => self.step_on(cluster, &name, since).await.map(|step| {
-                step.map(|step| Started { cluster: cluster.clone(), step })
-            }),
+            ClusterChoice::Running(cluster) => self
+                .step_on(cluster, &name, since)
+                .await
+                .map(|step| step.map(|step| Started { cluster: cluster.clone(), step })),
             ClusterChoice::Transient(_) => self.on_its_own(&name, since).await,
         };
         found.map_err(|e| unavailable(&e, "the steps of the cluster cannot be listed"))
     }
 
-    async fn step_on(&self, cluster: &str, name: &str, since: DateTime<Utc>) -> Result<Option<String>, Refusal> {
+    async fn step_on(
+        &self,
+        cluster: &str,
+        name: &str,
+        since: DateTime<Utc>,
+    ) -> Result<Option<String>, Refusal> {
         let body = json!({"ClusterId": cluster});
         self.find("ListSteps", body, "Steps", name, since).await
     }
@@ -228,7 +242,10 @@ impl EmrSteps {
         let described = self.call("DescribeCluster", &json!({"ClusterId": cluster})).await.ok()?;
         let status = &described["Cluster"]["Status"];
         let ended = status["State"].as_str().is_some_and(|state| state.starts_with("TERMINATED"));
-        status["StateChangeReason"]["Message"].as_str().filter(|_| ended).map(|why| format!("its cluster ended: {why}"))
+        status["StateChangeReason"]["Message"]
+            .as_str()
+            .filter(|_| ended)
+            .map(|why| format!("its cluster ended: {why}"))
     }
 }
 

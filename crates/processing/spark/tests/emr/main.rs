@@ -1,5 +1,7 @@
 //! What launchers on EMR and EMR Serverless must do, against a stand-in that speaks both APIs and runs what it is given.
 
+#![expect(clippy::print_stdout, reason = "the test tells its figure")]
+
 mod stand;
 
 use caudal_core::ErrorKind;
@@ -22,7 +24,7 @@ async fn an_application_is_started_once_by_however_many_processes() {
         assert_eq!(ended(&processes[0], &name).await, Phase::Succeeded);
         processes[1].start(&submission(&name)).await.expect("it has run");
         assert_eq!(ended(&place.launcher(), &name).await, Phase::Succeeded, "a new process knows it");
-        assert_eq!(place.known().await, [name.clone()], "{kind:?}");
+        assert_eq!(place.known().await, std::slice::from_ref(&name), "{kind:?}");
         let second = name.replace("-spark-1", "-spark-2");
         processes[0].start(&submission(&second)).await.expect("another attempt is another application");
         assert_eq!(ended(&processes[0], &second).await, Phase::Succeeded);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use caudal_aws::{AwsClient, Call, Refusal, Service as Aws};
 use caudal_core::JobId;
+use caudal_core::ports::{Clock, Ids};
 use caudal_spark::{
     ClusterChoice, EmrServerless, EmrSteps, JobSpec, Launcher, Look, Order, Phase, Remote, RemoteOptions,
     ServerlessPlace, Service, Sizing, SpecOutput, SpecSource, StepsPlace, Submission, TransientCluster,
@@ -71,8 +72,11 @@ impl Stand {
         command.arg("--work").arg(folder.path().join("work"));
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the stand-in starts");
         let mut said = String::new();
-        BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut said).expect("it says something");
-        let url = said.split(' ').find(|word| word.starts_with("http://")).expect("an address").trim().to_owned();
+        BufReader::new(process.stdout.take().expect("a pipe"))
+            .read_line(&mut said)
+            .expect("it says something");
+        let url =
+            said.split(' ').find(|word| word.starts_with("http://")).expect("an address").trim().to_owned();
         Some(Stand { process, folder, url })
     }
 
@@ -95,13 +99,15 @@ impl Stand {
         let client = self.client();
         let target = match kind {
             Kind::Serverless => {
-                let body = json!({"releaseLabel": "emr-6.15.0", "type": "SPARK", "clientToken": uuid::Uuid::now_v7()});
+                let body =
+                    json!({"releaseLabel": "emr-6.15.0", "type": "SPARK", "clientToken": Real.entry_id()});
                 let call = Call::json(Aws::EMR_SERVERLESS, Method::POST, "/applications", &body);
                 called(&client, &call).await["applicationId"].clone()
             }
             Kind::Steps => {
                 let instances = json!({"KeepJobFlowAliveWhenNoSteps": true});
-                let body = json!({"Name": "c", "LogUri": logs, "Instances": instances, "StepConcurrencyLevel": 8});
+                let body =
+                    json!({"Name": "c", "LogUri": logs, "Instances": instances, "StepConcurrencyLevel": 8});
                 called(&client, &emr("RunJobFlow", &body)).await["JobFlowId"].clone()
             }
             Kind::Transient => Value::Null,
@@ -130,6 +136,7 @@ impl Place<'_> {
 
     fn service(&self) -> Arc<dyn Service> {
         let (client, applications) = (Arc::new(self.stand.client()), self.applications());
+        let real = Arc::new(Real);
         let cluster = match self.kind {
             Kind::Serverless => {
                 let place = ServerlessPlace {
@@ -151,7 +158,13 @@ impl Place<'_> {
                 core_count: 2,
             })),
         };
-        Arc::new(EmrSteps::new(client, applications, StepsPlace { cluster, intent: INTENT }))
+        Arc::new(EmrSteps::new(
+            client,
+            applications,
+            StepsPlace { cluster, intent: INTENT },
+            real.clone(),
+            real,
+        ))
     }
 
     /// As another process would have it.
@@ -161,7 +174,7 @@ impl Place<'_> {
 
     fn with(&self, service: Arc<dyn Service>) -> Remote {
         let options = RemoteOptions { look: Duration::ZERO, log: Duration::from_secs(30), wakes: false };
-        Remote::new(service, self.applications(), options)
+        Remote::new(service, self.applications(), Arc::new(Real), options)
     }
 
     /// What a process leaves that dies after it has ordered and before it has begun.
@@ -196,7 +209,9 @@ impl Place<'_> {
                 let ours: Vec<String> =
                     ours.flatten().map(|job| job.file_name().to_string_lossy().into_owned()).collect();
                 let all = named(&page["Clusters"], "Name");
-                names.extend(all.into_iter().filter(|name| ours.iter().any(|job| name.contains(job.as_str()))));
+                names.extend(
+                    all.into_iter().filter(|name| ours.iter().any(|job| name.contains(job.as_str()))),
+                );
             }
         }
         names
@@ -212,6 +227,31 @@ impl Place<'_> {
             moment().await;
         }
         panic!("spark-submit was not called");
+    }
+}
+
+/// This machine's clock, and new identities.
+struct Real;
+
+#[expect(clippy::disallowed_methods, reason = "these are the ports' real ends")]
+impl Clock for Real {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        chrono::Utc::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.now().timestamp_millis().try_into().map(Duration::from_millis).expect("after 1970")
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "these are the ports' real ends")]
+impl Ids for Real {
+    fn job_id(&self) -> JobId {
+        JobId(uuid::Uuid::now_v7())
+    }
+
+    fn entry_id(&self) -> uuid::Uuid {
+        uuid::Uuid::now_v7()
     }
 }
 
@@ -264,7 +304,7 @@ fn program(folder: &Path, script: &str) -> PathBuf {
 
 /// The name of the first attempt of a new job whose id ends with this digit.
 pub fn application(digit: usize) -> String {
-    let id = uuid::Uuid::now_v7().to_string();
+    let id = Real.entry_id().to_string();
     format!("caudal-{}{digit}-spark-1", &id[..id.len() - 1])
 }
 
@@ -275,7 +315,8 @@ pub fn fails(name: &str) -> bool {
 
 /// What the application is told, with little in it: the double reads only where it is.
 pub fn submission(name: &str) -> Submission {
-    let (job, attempt) = name.strip_prefix("caudal-").and_then(|name| name.split_once("-spark-")).expect("a name");
+    let (job, attempt) =
+        name.strip_prefix("caudal-").and_then(|name| name.split_once("-spark-")).expect("a name");
     let job: JobId = job.parse().expect("an id");
     let spec = JobSpec {
         job_id: job.to_string(),
@@ -292,7 +333,7 @@ pub fn submission(name: &str) -> Submission {
 }
 
 pub async fn moment() {
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
 }
 
 /// How an application ended.
