@@ -14,6 +14,8 @@ pub mod lambda;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod settings;
+#[cfg(feature = "emr")]
+pub mod smoke;
 #[cfg(feature = "orchestrator")]
 pub mod spark;
 mod store;

@@ -11,6 +11,7 @@ use object_store::ClientOptions;
 use object_store::aws::{AmazonS3Builder, AwsAuthorizer, AwsCredential, AwsCredentialProvider};
 use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::Instant;
 
 use crate::refusal::Refusal;
@@ -76,6 +77,21 @@ impl Call {
             body => body.to_string().into(),
         };
         Call { service, method, path: path.into(), headers, body, again: Again::Harmless }
+    }
+
+    /// An operation of one of the services that take forms and answer XML.
+    pub fn form(service: Service, version: &str, operation: &str, fields: &[(&str, &str)]) -> Call {
+        let mut body = format!("Action={operation}&Version={version}");
+        for (name, value) in fields {
+            let value: String = utf8_percent_encode(value, NON_ALPHANUMERIC).collect();
+            body += &format!("&{name}={value}");
+        }
+        let headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
+        Call {
+            headers,
+            body: body.into(),
+            ..Call::json(service, Method::POST, "/", &serde_json::Value::Null)
+        }
     }
 
     /// An operation of a service that is told it by a header.
@@ -187,6 +203,28 @@ impl AwsClient {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// A request to whatever answers at an address, without a signature: its status and body, whatever they are.
+    ///
+    /// # Errors
+    /// [`Refusal::Unclear`] where nobody answers.
+    pub async fn plain(
+        &self,
+        method: Method,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> std::result::Result<(u16, Bytes), Refusal> {
+        let unclear = |e: &dyn std::fmt::Display| Refusal::Unclear { cause: e.to_string() };
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(HttpRequestBody::from(body)).map_err(|e| unclear(&e))?;
+        let response = self.client.execute(request).await.map_err(|e| unclear(&e))?;
+        let status = response.status().as_u16();
+        Ok((status, response.into_body().bytes().await.map_err(|e| unclear(&e))?))
     }
 
     async fn try_once(&self, call: &Call) -> std::result::Result<Answer, Refusal> {

@@ -5,6 +5,7 @@
 
 mod client;
 mod refusal;
+pub mod xml;
 
 pub use client::{Again, Answer, AwsClient, Call, Service};
 pub use refusal::Refusal;

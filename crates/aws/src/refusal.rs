@@ -5,6 +5,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use crate::client::Again;
+use crate::xml::text as text_of;
 
 /// A call that was not answered well.
 #[derive(Clone, Debug)]
@@ -68,8 +69,8 @@ impl Refusal {
         let code = header
             .map(str::to_owned)
             .or_else(|| field(["__type", "code"]))
-            .or_else(|| element(&text, "Code"));
-        let message = field(["message", "Message"]).or_else(|| element(&text, "Message"));
+            .or_else(|| text_of(&text, "Code"));
+        let message = field(["message", "Message"]).or_else(|| text_of(&text, "Message"));
         let code = code.map_or_else(|| status.to_string(), |code| bare(&code).to_owned());
         let message = message.unwrap_or_else(|| text.chars().take(300).collect());
         match status {
@@ -127,12 +128,6 @@ impl Refusal {
 fn bare(code: &str) -> &str {
     let code = code.rsplit_once('#').map_or(code, |(_, name)| name);
     code.split(':').next().unwrap_or(code)
-}
-
-/// The text of the first element of this name.
-fn element(xml: &str, name: &str) -> Option<String> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-    rest.split_once(&format!("</{name}>")).map(|(text, _)| text.to_owned())
 }
 
 #[cfg(test)]

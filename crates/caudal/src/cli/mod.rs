@@ -1,5 +1,7 @@
 //! The command line: its subcommands, its log, and the way from an error to an exit code.
 
+#[cfg(feature = "emr")]
+mod aws;
 mod doctor;
 mod exit;
 mod figures;
@@ -33,6 +35,9 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
+    /// Look at a deployment on AWS.
+    #[cfg(feature = "emr")]
+    Aws(aws::AwsArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
 }
@@ -54,6 +59,8 @@ pub fn run() -> ExitCode {
             Command::Process(arguments) => process::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
+            #[cfg(feature = "emr")]
+            Command::Aws(arguments) => aws::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
         }
     });
