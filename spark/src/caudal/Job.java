@@ -92,10 +92,21 @@ public final class Job {
         long begun = System.nanoTime();
         List<FileStatus> files = Files.of(spec.uris, conf);
         try {
-            process(Source.open(spark, files, spec.columns), begun);
+            process(source(files), begun);
         } finally {
             Files.delete(spec.scratch, conf);
         }
+    }
+
+    private Source source(List<FileStatus> files) throws IOException {
+        if (spec.format.equals("parquet")) {
+            return Source.open(spark, files, spec.columns);
+        }
+        long begun = System.nanoTime();
+        Source source = Conversion.open(spark, files, spec);
+        reasons.add(String.format(java.util.Locale.ROOT, "%s is read once and kept as Parquet for the passes over it: %d MB in %.1f s",
+            spec.format, source.bytes >> 20, seconds(begun, System.nanoTime())));
+        return source;
     }
 
     private void process(Source source, long begun) throws IOException {
@@ -139,6 +150,9 @@ public final class Job {
     }
 
     private void put(String name, Source source, List<Profile> profiles, double seconds) {
+        for (int c = 0; profiles != null && source.inexact != null && c < profiles.size(); c++) {
+            profiles.get(c).inexact = source.inexact[c];
+        }
         ObjectNode pipeline = profiles == null ? Results.JSON.createObjectNode().put("status", "skipped")
             : Results.pipeline(source.columns, profiles, seconds);
         results.set(name, pipeline);

@@ -19,19 +19,35 @@ final class Source {
     final List<Column> columns;
     final long rows;
     final long bytes;
+    /** Integers that lost digits, by column, where they were counted when text was read; else null. */
+    final long[] inexact;
     private final SparkSession spark;
     private final List<FileStatus> files;
     private final long partitionBytes;
 
-    private Source(SparkSession spark, List<FileStatus> files, Choice choice, long rows) {
+    private Source(SparkSession spark, List<FileStatus> files, Choice choice, long rows, long bytes, long[] inexact) {
         this.spark = spark;
         this.files = files;
         this.choice = choice;
         this.rows = rows;
         columns = choice.columns;
-        bytes = files.stream().mapToLong(FileStatus::getLen).sum();
-        long share = bytes / (spark.sparkContext().defaultParallelism() * (long) TASKS_PER_CORE) + 1;
-        partitionBytes = Math.max(LEAST_BYTES, Math.min(MOST_BYTES, share));
+        this.bytes = bytes;
+        this.inexact = inexact;
+        partitionBytes = share(size(files), spark.sparkContext().defaultParallelism());
+    }
+
+    private static long size(List<FileStatus> files) {
+        return files.stream().mapToLong(FileStatus::getLen).sum();
+    }
+
+    /** Bytes of one partition of so many in all. */
+    static long share(long bytes, int cores) {
+        return Math.max(LEAST_BYTES, Math.min(MOST_BYTES, bytes / (cores * (long) TASKS_PER_CORE) + 1));
+    }
+
+    /** Parquet of ours, made of text. */
+    static Source converted(SparkSession spark, List<FileStatus> files, Choice choice, Report read, long bytes) {
+        return new Source(spark, files, choice, read.rows, bytes, read.inexact);
     }
 
     /** Opens Parquet files: reads what they say of themselves, and checks that they agree. */
@@ -44,7 +60,7 @@ final class Source {
         if (rows == 0) {
             throw Fault.of("invalid_data", "the source holds no rows", footers.get(0).file, null);
         }
-        return new Source(spark, files, choice, rows);
+        return new Source(spark, files, choice, rows, size(files), null);
     }
 
     /** The columns under their own names and types. */
@@ -66,6 +82,6 @@ final class Source {
 
     String reason(int partitions) {
         return String.format(java.util.Locale.ROOT, "%d partitions of at most %d MB: %d files of %d MB, %d cores",
-            partitions, partitionBytes >> 20, files.size(), bytes >> 20, spark.sparkContext().defaultParallelism());
+            partitions, partitionBytes >> 20, files.size(), size(files) >> 20, spark.sparkContext().defaultParallelism());
     }
 }
