@@ -23,7 +23,7 @@ final class Conversion {
     static Source open(SparkSession spark, List<FileStatus> files, Spec spec) throws IOException {
         JavaSparkContext sc = new JavaSparkContext(spark.sparkContext());
         long bytes = files.stream().mapToLong(FileStatus::getLen).sum();
-        long share = Source.share(bytes, sc.defaultParallelism());
+        long share = spec.pieceBytes > 0 ? spec.pieceBytes : Source.share(bytes, sc.defaultParallelism());
         Texts texts = spec.format.equals("csv") ? CsvFiles.open(sc, files, spec.columns, share)
             : JsonFiles.open(sc, files, spec.columns, share);
         Events.step("source: reading " + spec.format);
@@ -40,7 +40,8 @@ final class Conversion {
         return Source.converted(spark, Output.files(spec.scratch, sc.hadoopConfiguration()), texts.choice, all, bytes);
     }
 
-    private static Report convert(JavaSparkContext sc, Texts texts, long bytes, String scratch) {
+    /** Reads every piece, and writes the processed columns where there are any. */
+    static Report convert(JavaSparkContext sc, Texts texts, long bytes, String scratch) {
         List<String> names = texts.names();
         Reading reading = texts.reading;
         int columns = names.size();

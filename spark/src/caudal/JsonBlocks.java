@@ -63,6 +63,9 @@ final class JsonBlocks implements Iterator<Block>, JsonRows.Taker {
         if (column < columns && found == JsonText.NUMBER) {
             block.values[column][block.rows] = json.value;
             report.inexact[column] += json.inexact ? 1 : 0;
+        } else if (column < columns && found == JsonText.TEXT) {
+            // Only in what was written here: of a source, columns with text are not read.
+            block.values[column][block.rows] = json.isInfinity() ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
         }
     }
 

@@ -107,9 +107,6 @@ final class JsonText {
             throw stop("expected `,` or `" + close + "`", "EOF while parsing " + kind);
         }
         at++;
-        if (next == ',' && peek() == close) {
-            throw stop("trailing comma", at);
-        }
         return next == ',';
     }
 
@@ -154,10 +151,11 @@ final class JsonText {
         int first = text[at] == '-' ? at + 1 : at;
         boolean digit = first < to && isDigit(first);
         boolean zeros = digit && text[first] == '0' && first + 1 < to && isDigit(first + 1);
-        if (!digit || zeros || !digits.read(text, at, to) || !pointIsFollowed(first)) {
-            at = first;
+        if (!digit || zeros || !digits.read(text, at, to)) {
+            at = zeros ? first + 1 : first;
             throw stop("invalid number", "EOF while parsing a value");
         }
+        checkPoint(first);
         at = digits.end;
         if (at < to && (text[at] | 32) == 'e') {
             throw stop("invalid number", at);
@@ -171,12 +169,16 @@ final class JsonText {
         return text[i] >= '0' && text[i] <= '9';
     }
 
-    private boolean pointIsFollowed(int first) {
+    private void checkPoint(int first) throws NotJson {
         int point = first;
         while (point < digits.end && isDigit(point)) {
             point++;
         }
-        return point == digits.end || text[point] != '.' || point + 1 < to && isDigit(point + 1);
+        boolean isFollowed = point == digits.end || text[point] != '.' || point + 1 < to && isDigit(point + 1);
+        if (!isFollowed) {
+            at = point + 1;
+            throw stop("invalid number", "EOF while parsing a value");
+        }
     }
 
     /** Passes over an array or object, however deeply it is nested. */
@@ -220,6 +222,9 @@ final class JsonText {
                 throw stop("control character (\\u0000-\\u001F) found while parsing a string", at);
             }
             boolean escape = text[at] == '\\';
+            if (escape && at + 1 < to && "\"\\/bfnrtu".indexOf(text[at + 1]) < 0) {
+                throw stop("invalid escape", at + 1);
+            }
             plain &= !escape;
             at += escape ? 2 : 1;
         }
@@ -250,6 +255,11 @@ final class JsonText {
             }
         }
         return true;
+    }
+
+    /** Whether the last string is the word for a positive infinity. */
+    boolean isInfinity() {
+        return text[stringFrom] == 'I';
     }
 
     /** What the last string says. */

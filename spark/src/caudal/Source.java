@@ -24,6 +24,7 @@ final class Source {
     private final SparkSession spark;
     private final List<FileStatus> files;
     private final long partitionBytes;
+    private Dataset<Row> dataFrame;
 
     private Source(SparkSession spark, List<FileStatus> files, Choice choice, long rows, long bytes, long[] inexact) {
         this.spark = spark;
@@ -65,14 +66,25 @@ final class Source {
 
     /** The columns under their own names and types. */
     Dataset<Row> dataFrame() {
+        if (dataFrame == null) {
+            dataFrame = read();
+        }
+        return dataFrame;
+    }
+
+    private Dataset<Row> read() {
         StructType schema = new StructType();
         for (Column column : columns) {
             schema = schema.add(column.name, column.read, true);
         }
         spark.conf().set("spark.sql.files.maxPartitionBytes", partitionBytes);
-        spark.conf().set("spark.sql.files.openCostInBytes", Math.min(partitionBytes, 1L << 20));
+        spark.conf().set("spark.sql.files.openCostInBytes", Math.min(partitionBytes, 1L << 18));
         spark.conf().set("spark.sql.codegen.maxFields", Math.max(100, columns.size() + 1));
-        return spark.read().schema(schema).parquet(files.stream().map(f -> f.getPath().toString()).toArray(String[]::new));
+        // Else there is a task for each of many files, only to see that it is there.
+        spark.conf().set("spark.sql.sources.parallelPartitionDiscovery.parallelism", 4 * spark.sparkContext().defaultParallelism());
+        // Names are names and no patterns.
+        return spark.read().option("__globPaths__", "false").schema(schema)
+            .parquet(files.stream().map(f -> f.getPath().toString()).toArray(String[]::new));
     }
 
     /** The rows in their order, as blocks of doubles. */
