@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn explained(log: &str, code: i32) -> Error {
-        explain(&Failure { code: Some(code), ..Failure::default() }, false, log, "file:///b/driver.log")
+        explain(&Failure { code: Some(code), ..Failure::default() }, None, log, "file:///b/driver.log")
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn an_executor_that_was_lost_for_memory_is_said_so() {
         let lost = vec!["Container killed by YARN for exceeding memory limits".to_owned()];
-        let error = explain(&Failure { lost, ..Failure::default() }, false, "", "log");
+        let error = explain(&Failure { lost, ..Failure::default() }, None, "", "log");
         assert_eq!(error.kind, ErrorKind::InsufficientMemory);
     }
 }
