@@ -39,7 +39,8 @@ mod tests {
     }
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
             match entry.is_dir() {
                 true => sources(&entry, found),
                 false if entry.extension().is_some_and(|e| e == "java") => found.push(entry),
