@@ -8,7 +8,7 @@ use caudal_core::ports::StageInput;
 use caudal_core::request::{OutputFormat, SourceFormat};
 use caudal_core::{JobId, Result};
 
-use crate::datasets::Datasets;
+use crate::datasets::{Datasets, SparkFiles};
 use crate::keys;
 use crate::normalized::{encode, encoded, filled, part_rows};
 use crate::source::Source;
@@ -19,6 +19,8 @@ pub struct SparkInput {
     /// Parquet, CSV or NDJSON.
     pub format: SourceFormat,
     pub uris: Vec<String>,
+    /// The folder whose files they are, where the source is one.
+    pub folder: Option<String>,
     /// Bytes of all of it.
     pub bytes: u64,
 }
@@ -67,9 +69,9 @@ impl Datasets {
     /// # Errors
     /// Those of opening a source; `StorageUnavailable` when the bucket takes nothing.
     pub async fn spark_input(&self, input: &StageInput, reach: Reach<'_>) -> Result<SparkInput> {
-        if let Some(found) = self.file_for_spark(input, reach)? {
-            let uri = format!("file://{}", found.path.display());
-            return Ok(SparkInput { format: found.format, uris: vec![uri], bytes: found.bytes });
+        if let Some(found) = self.files_for_spark(input, reach).await? {
+            let SparkFiles { uris, folder, format, bytes } = found;
+            return Ok(SparkInput { format, uris, folder, bytes });
         }
         let source = self.source(input).await?;
         let (rows, columns) = (source.rows(), source.columns());
@@ -92,7 +94,7 @@ impl Datasets {
             uris.push(self.bucket.uri(&key));
             input.progress.report("converting", number + 1, rows.div_ceil(step));
         }
-        Ok(SparkInput { format: SourceFormat::Parquet, uris, bytes })
+        Ok(SparkInput { format: SourceFormat::Parquet, uris, folder: None, bytes })
     }
 
     /// Who reads a source, and what is known of it for that.
@@ -100,7 +102,7 @@ impl Datasets {
     /// # Errors
     /// Those of opening a source.
     pub async fn reader_for_spark(&self, input: &StageInput, reach: Reach<'_>) -> Result<ReadBy> {
-        match self.file_for_spark(input, reach)? {
+        match self.files_for_spark(input, reach).await? {
             Some(found) => Ok(ReadBy::Spark(found.format)),
             None => Ok(ReadBy::Us(Converted::of(self.source(input).await?.as_ref()))),
         }

@@ -109,7 +109,7 @@ impl SparkJobs {
             return Err(Error::new(ErrorKind::UnavailableEngine, detail)
                 .hint("Spark on this machine needs a folder as the bucket (--storage), EMR one on S3"));
         }
-        let (mut several, mut reasons) = (true, Vec::new());
+        let (mut folder, mut reasons) = (None, Vec::new());
         let attempt = match self.begun(input).await? {
             Some(attempt) => attempt,
             None => {
@@ -119,7 +119,7 @@ impl SparkJobs {
                 input.cancel.check()?;
                 input.progress.report("starting Spark", 0, 0);
                 self.launcher.start(&submission).await?;
-                (several, reasons) = (source.uris.len() > 1, submission.sizing.reasons);
+                (folder, reasons) = (source.folder, submission.sizing.reasons);
                 input.attempt
             }
         };
@@ -137,7 +137,7 @@ impl SparkJobs {
         self.launcher.forget(&name).await;
         match ended? {
             Followed::Failed(_) if input.cancel.is_cancelled() => Err(cancelled()),
-            Followed::Failed(failure) => Err(explain(&failure, several, &text, &places.log)),
+            Followed::Failed(failure) => Err(explain(&failure, folder.as_deref(), &text, &places.log)),
             Followed::Succeeded | Followed::RunsOn => Ok(Attempted::Ended { reasons, bill }),
         }
     }

@@ -74,7 +74,7 @@ async fn the_reason_of_a_failure_comes_out_of_the_log_that_the_service_keeps() {
             let Phase::Failed(failure) = ended(&launcher, &name).await else { panic!("it fails") };
             assert!(failure.told.is_some(), "the service says something too: {kind:?}");
             let log = String::from_utf8(launcher.log(&name).await).expect("text");
-            let fault = failure.fault.map(|fault| fault.error(false).detail).unwrap_or_default();
+            let fault = failure.fault.map(|fault| fault.error(None).detail).unwrap_or_default();
             assert!(log.contains(said) || fault.contains(said), "{kind:?}: {fault:?} {log:?}");
         }
     }
