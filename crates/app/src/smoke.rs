@@ -180,7 +180,7 @@ impl Smoke<'_> {
             format!("by {}", encrypted.as_deref().unwrap_or("nothing")),
         );
         let version = header("x-amz-version-id");
-        self.check("version", version.is_some(), format!("{}", version.as_deref().unwrap_or("none")));
+        self.check("version", version.is_some(), version.as_deref().unwrap_or("none"));
         Ok(())
     }
 
