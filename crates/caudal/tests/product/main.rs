@@ -6,6 +6,7 @@
     reason = "tests stop at what they cannot read, and tell their figures"
 )]
 
+mod access;
 mod accuracy;
 mod command_line;
 mod derived;
@@ -14,8 +15,11 @@ mod formats;
 mod house;
 mod http;
 mod layouts;
+mod raw;
 mod recovery;
 mod spark;
 mod spark_home;
 mod support;
+mod tls;
+mod tokens;
 mod validation;

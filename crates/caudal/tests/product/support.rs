@@ -109,8 +109,9 @@ impl Server {
     /// With more in its environment.
     pub fn start_with(bucket: &Path, arguments: &[&str], variables: &[(&str, PathBuf)]) -> Server {
         let mut child = binary()
-            .args(["serve", "--listen", "127.0.0.1:0", "--storage"])
+            .args(["serve", "--storage"])
             .arg(bucket)
+            .args(if arguments.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
             .args(arguments)
             .envs(variables.iter().cloned())
             .stderr(Stdio::piped())
@@ -129,6 +130,12 @@ impl Server {
         // Read on, so that the server never waits for its log.
         std::thread::spawn(move || lines.for_each(drop));
         Server { child, url }
+    }
+
+    /// The same server under another address.
+    pub fn named(mut self, url: String) -> Server {
+        self.url = url;
+        self
     }
 
     pub fn get(&self, path: &str) -> Answer {
