@@ -8,6 +8,7 @@ use caudal_core::ports::Clock;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::Guard;
 use caudal_gateway::identity::api_key::KeyText;
+use caudal_gateway::limits::{Limits, Rate, RateLimits};
 
 use crate::host::SystemClock;
 use crate::issuer;
@@ -21,6 +22,13 @@ use crate::store;
 pub fn guard(settings: &Settings, required: bool) -> Result<Guard> {
     let tokens = issuer::tokens(&settings.auth)?;
     Ok(Guard::new(required, store::api_keys(settings)?, tokens, Arc::new(SystemClock::new())))
+}
+
+/// How often may be asked.
+pub fn limits(settings: &Settings) -> Limits {
+    let limits = &settings.limits;
+    let rate = limits.rate().map(|(per_second, burst)| Rate { per_second, burst });
+    Limits::new(RateLimits { per_key: rate, per_address: rate }, Arc::new(SystemClock::new()))
 }
 
 /// Checks that somebody could sign in.

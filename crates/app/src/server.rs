@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::limits::BodyTime;
+use caudal_gateway::origin::Origins;
 use caudal_gateway::tls::{Tls, TlsFiles};
 use caudal_gateway::{ERROR_PAGES, Gateway, GatewayOptions, Serving, WireLimits};
 use tokio::net::TcpListener;
@@ -24,14 +25,26 @@ pub fn router(app: &App, settings: &Settings, required: bool) -> Result<Router> 
         orchestrator: app.orchestrator.clone(),
         data: app.data.clone(),
         guard: access::guard(settings, required)?,
+        limits: access::limits(settings),
         options: GatewayOptions {
             max_body_bytes: bytes(server.max_body()?),
             default_wait: server.default_wait(),
             max_wait: server.max_wait(),
             body_time: BodyTime { idle: server.idle_time(), slowest: server.slowest_body()? },
+            origins: origins(settings, required),
             error_pages: ERROR_PAGES.into(),
         },
     }))
+}
+
+/// Where nobody signs in, and only this machine reaches the server, it answers to this machine's names alone.
+fn origins(settings: &Settings, required: bool) -> Origins {
+    let own = settings.server.address.ip().is_loopback() && !required;
+    Origins {
+        allowed: settings.cors.allowed_origins.clone(),
+        credentials: settings.cors.allow_credentials,
+        hosts: own.then(|| settings.server.hosts.clone()),
+    }
 }
 
 fn bytes(size: u64) -> usize {

@@ -23,6 +23,8 @@ pub struct Settings {
     pub sources: SourceSettings,
     pub server: ServerSettings,
     pub auth: AuthSettings,
+    pub limits: LimitSettings,
+    pub cors: CorsSettings,
     pub processing: ProcessingSettings,
     pub spark: SparkSettings,
     pub orchestration: OrchestrationSettings,
@@ -113,6 +115,7 @@ pub struct ServerSettings {
     max_body: String,
     tls_certificate: String,
     tls_key: String,
+    pub hosts: Vec<String>,
     pub max_connections: usize,
     max_headers: String,
     header_seconds: f64,
@@ -147,6 +150,60 @@ impl AuthSettings {
                                 under any signature, is no token for this server"));
         }
         Ok(())
+    }
+}
+
+/// How much each who asks may have; 0 for no limit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    requests_per_second: f64,
+    burst: u32,
+}
+
+impl LimitSettings {
+    /// Requests a second, and at once.
+    pub fn rate(&self) -> Option<(f64, u32)> {
+        (self.requests_per_second > 0.0).then_some((self.requests_per_second, self.burst))
+    }
+
+    fn check(&self) -> Result<()> {
+        let rate = self.requests_per_second;
+        if !(rate == 0.0 || (0.001..=1e6).contains(&rate)) || self.burst == 0 {
+            return Err(invalid(
+                "limits.requests_per_second is 0, or from 0.001 to 1,000,000, and limits.burst 1 or more",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Which pages of other origins may use the API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorsSettings {
+    pub allowed_origins: Vec<String>,
+    pub allow_credentials: bool,
+}
+
+impl CorsSettings {
+    fn check(&self) -> Result<()> {
+        if self.allow_credentials && self.allowed_origins.iter().any(|origin| origin == "*") {
+            return Err(invalid(
+                "cors.allow_credentials does not go with \"*\" in cors.allowed_origins: every page could act for \
+                 whoever is signed in",
+            ));
+        }
+        let is_origin = |text: &String| {
+            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
+        };
+        match self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            Some(wrong) => Err(invalid(format!(
+                "cors.allowed_origins: expected https://host or https://host:port, or \"*\"; found {wrong:?}"
+            ))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -269,6 +326,8 @@ impl Settings {
         self.spill_limit()?;
         self.server.check()?;
         self.auth.check()?;
+        self.limits.check()?;
+        self.cors.check()?;
         if !(0.1..=3600.0).contains(&self.orchestration.lease_seconds) {
             return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
         }

@@ -14,7 +14,8 @@ use caudal_orchestration::Orchestrator;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::limits::BodyTime;
+use crate::limits::{BodyTime, Limits};
+use crate::origin::Origins;
 
 mod byte_range;
 pub mod data;
@@ -27,6 +28,7 @@ pub mod jobs;
 pub mod limits;
 mod negotiate;
 pub mod openapi;
+pub mod origin;
 mod owner;
 mod parameters;
 mod prefer;
@@ -48,6 +50,7 @@ pub struct Gateway {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
     pub guard: Guard,
+    pub limits: Limits,
     pub options: GatewayOptions,
 }
 
@@ -61,6 +64,8 @@ pub struct GatewayOptions {
     pub max_wait: Duration,
     /// How slowly a body may come.
     pub body_time: BodyTime,
+    /// Which pages of other origins may use the API.
+    pub origins: Origins,
     /// Where the error pages are: a problem's `type` is this and the error's code.
     pub error_pages: String,
 }
@@ -75,6 +80,7 @@ pub fn router(gateway: Gateway) -> Router {
         .layer(DefaultBodyLimit::max(gateway.options.max_body_bytes))
         .layer(from_fn_with_state(gateway.clone(), limits::watch_body))
         .layer(from_fn_with_state(gateway.clone(), identity::authenticate))
+        .layer(from_fn_with_state(gateway.clone(), origin::check_origin))
         .layer(from_fn_with_state(gateway.clone(), problem::render))
         .with_state(gateway)
 }

@@ -77,6 +77,11 @@ impl Problem {
         Problem { outside_of: Some(size), ..Error::new(ErrorKind::NotAcceptable, detail).into() }
     }
 
+    /// Says when the same request may succeed.
+    pub fn retry_after(self, seconds: u64) -> Problem {
+        self.with_header(RETRY_AFTER, seconds)
+    }
+
     /// Says more in a header of the answer.
     pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Problem {
         self.headers.push((name, value.into()));
@@ -206,7 +211,9 @@ pub(crate) async fn render(State(gateway): State<Arc<Gateway>>, request: Request
     if let Some(Ok(value)) = outside_of.map(|size| HeaderValue::try_from(format!("bytes */{size}"))) {
         parts.headers.insert(CONTENT_RANGE, value);
     }
-    parts.headers.extend(headers);
+    for (name, value) in headers {
+        parts.headers.insert(name, value);
+    }
     let mut rendered = (parts.status, parts.headers, Json(details)).into_response();
     rendered.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     rendered

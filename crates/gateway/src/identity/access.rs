@@ -6,13 +6,17 @@ use caudal_core::identity::Scope;
 /// What a request takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
+    /// Anybody may ask, as often as they like: whoever watches over the server must not be turned away.
+    Health,
     /// Anybody may ask.
     Nothing,
     Scope(Scope),
 }
 
 /// Paths that anybody may read. None of them says anything about a job or its owner.
-pub const PUBLIC: [&str; 4] = ["/health/live", "/health/ready", "/openapi.json", "/docs"];
+pub const PUBLIC: [&str; 2] = ["/openapi.json", "/docs"];
+
+const HEALTH: [&str; 2] = ["/health/live", "/health/ready"];
 
 /// Below this anybody may read.
 pub const PUBLIC_BELOW: &str = "/docs/";
@@ -24,6 +28,7 @@ pub const OPERATORS: [&str; 1] = ["/metrics"];
 pub fn need(method: &Method, path: &str) -> Need {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match path {
+        path if reads && HEALTH.contains(&path) => Need::Health,
         path if reads && (PUBLIC.contains(&path) || path.starts_with(PUBLIC_BELOW)) => Need::Nothing,
         path if OPERATORS.contains(&path) => Need::Scope(Scope::Admin),
         _ if reads || *method == Method::OPTIONS => Need::Scope(Scope::Read),
@@ -51,6 +56,7 @@ mod tests {
         for path in ["/", "/health", "/health/live/", "/health/livex", "/docsx", "//docs", "/nowhere", ""] {
             assert_eq!(need(&Method::GET, path), Need::Scope(Scope::Read), "{path}");
         }
+        assert_eq!(need(&Method::GET, "/health/ready"), Need::Health);
         assert_eq!(need(&Method::POST, "/openapi.json"), Need::Scope(Scope::Submit));
         assert_eq!(need(&Method::GET, "/docs/errors/internal"), Need::Nothing);
     }

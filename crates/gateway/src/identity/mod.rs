@@ -23,6 +23,7 @@ use self::credentials::Shown;
 use self::key_cache::KeyCache;
 use self::tokens::Tokens;
 use crate::Gateway;
+use crate::limits::tell;
 use crate::problem::Problem;
 
 /// How a gateway finds out who asks. Cheap to clone.
@@ -98,20 +99,45 @@ impl Checks {
     }
 }
 
-/// Middleware: finds out who asks, and turns away whoever may not.
+/// Middleware: finds out who asks, and turns away whoever may not, or may not so often.
 pub(crate) async fn authenticate(
     State(gateway): State<Arc<Gateway>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if let Need::Scope(scope) = access::need(request.method(), request.uri().path()) {
-        let identity = gateway.guard.identify(request.headers()).await?;
-        if !identity.scopes.allow(scope) {
-            return Err(forbidden(&identity, scope));
+    let limits = &gateway.limits;
+    let standing = match access::need(request.method(), request.uri().path()) {
+        Need::Health => None,
+        Need::Nothing => limits.take_of_address(&request)?,
+        Need::Scope(scope) => {
+            limits.look_at_address(&request)?;
+            let identity = match gateway.guard.identify(request.headers()).await {
+                Ok(identity) => identity,
+                Err(problem) => {
+                    // Whoever is turned away has used what the address has.
+                    limits.take_of_address(&request)?;
+                    return Err(problem);
+                }
+            };
+            let standing = match &identity.credential {
+                Credential::None => limits.take_of_address(&request)?,
+                credential => limits.take_of_key(credential)?,
+            };
+            if !identity.scopes.allow(scope) {
+                return Err(forbidden(&identity, scope));
+            }
+            request.extensions_mut().insert(identity);
+            standing
         }
-        request.extensions_mut().insert(identity);
-    }
-    Ok(next.run(request).await)
+    };
+    let mut response = next.run(request).await;
+    tell(&mut response, standing);
+    Ok(response)
+}
+
+/// Whether a request shows nothing of who sends it.
+pub(crate) fn shows_nothing(headers: &HeaderMap) -> bool {
+    matches!(Shown::read(headers), Ok(Shown::Nothing | Shown::Other))
 }
 
 fn forbidden(identity: &Identity, scope: Scope) -> Problem {
