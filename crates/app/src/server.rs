@@ -15,31 +15,40 @@ use crate::access;
 use crate::compose::App;
 use crate::settings::{AuthRequired, Settings};
 
-/// The API over a running [`App`], where credentials are `required` or not.
+/// Who can reach an API, and whether they have to say who they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// Whether every request has to show a key or token.
+    pub required: bool,
+    /// Whether only this machine reaches it.
+    pub own: bool,
+}
+
+/// The API over a running [`App`].
 ///
 /// # Errors
 /// `InvalidRequest` for a wrong setting.
-pub fn router(app: &App, settings: &Settings, required: bool) -> Result<Router> {
+pub fn router(app: &App, settings: &Settings, reach: Reach) -> Result<Router> {
     let server = &settings.server;
     Ok(caudal_gateway::router(Gateway {
         orchestrator: app.orchestrator.clone(),
         data: app.data.clone(),
-        guard: access::guard(settings, required)?,
+        guard: access::guard(settings, reach.required)?,
         limits: access::limits(settings),
         options: GatewayOptions {
             max_body_bytes: bytes(server.max_body()?),
             default_wait: server.default_wait(),
             max_wait: server.max_wait(),
             body_time: BodyTime { idle: server.idle_time(), slowest: server.slowest_body()? },
-            origins: origins(settings, required),
+            origins: origins(settings, reach),
             error_pages: ERROR_PAGES.into(),
         },
     }))
 }
 
 /// Where nobody signs in, and only this machine reaches the server, it answers to this machine's names alone.
-fn origins(settings: &Settings, required: bool) -> Origins {
-    let own = settings.server.address.ip().is_loopback() && !required;
+fn origins(settings: &Settings, reach: Reach) -> Origins {
+    let own = reach.own && !reach.required;
     Origins {
         allowed: settings.cors.allowed_origins.clone(),
         credentials: settings.cors.allow_credentials,
@@ -69,6 +78,7 @@ impl Server {
         let address = settings.server.address;
         let exposed = !address.ip().is_loopback() && !insecure;
         let required = exposed || settings.auth.required == AuthRequired::Always;
+        let reach = Reach { required, own: address.ip().is_loopback() };
         let serving = serving(settings)?;
         if exposed && serving.tls.is_none() {
             return Err(without_tls(address));
@@ -82,7 +92,7 @@ impl Server {
                 .hint("another program may have it; choose one with --listen")
         })?;
         let app = App::start(settings, true).await?;
-        Ok(Server { listener, router: router(&app, settings, required)?, serving, app })
+        Ok(Server { listener, router: router(&app, settings, reach)?, serving, app })
     }
 
     /// Where it listens; the port is the one that was taken.

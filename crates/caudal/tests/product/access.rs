@@ -8,7 +8,8 @@ use crate::support::{Answer, Place, Server, binary};
 /// A server that asks everybody who they are.
 pub fn guarded(place: &Place) -> Server {
     let folder = place.dir.path().to_str().expect("a UTF-8 path");
-    Server::start(&place.bucket(), &["--allow", folder, "--authenticate"])
+    let unlimited = [("CAUDAL__LIMITS__REQUESTS_PER_SECOND", "0".into())];
+    Server::start_with(&place.bucket(), &["--allow", folder, "--authenticate"], &unlimited)
 }
 
 /// Makes a key.

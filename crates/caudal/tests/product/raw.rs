@@ -1,6 +1,6 @@
 //! HTTP by hand over a socket: what a well-behaved client would never send, and TLS with certificates of our own.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::{Place, Server};
 
 /// Longer than anything that a test waits for: what takes so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a server.
 pub fn connect(server: &Server) -> TcpStream {
@@ -37,20 +37,26 @@ pub struct Raw {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
+    /// Whether the server ended the connection, rather than our patience.
+    pub ended: bool,
 }
 
 impl Raw {
     pub fn read(mut stream: impl Read) -> Raw {
         let mut all = Vec::new();
-        let mut buffer = [0; 4096];
-        // A connection that is reset has ended too.
-        while let Ok(count @ 1..) = stream.read(&mut buffer) {
-            all.extend_from_slice(&buffer[..count]);
-        }
+        let mut buffer = [0; 64 * 1024];
+        let ended = loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => break true,
+                Ok(count) => all.extend_from_slice(&buffer[..count]),
+                // A connection that is reset has ended too.
+                Err(error) => break !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            }
+        };
         let end = all.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(all.len());
         let head = String::from_utf8_lossy(&all[..end]).to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Raw { status, head, body: all.split_off((end + 4).min(all.len())) }
+        Raw { status, head, body: all.split_off((end + 4).min(all.len())), ended }
     }
 
     /// Asserts that this is a whole problem of a kind and nothing else, and returns it.
@@ -119,5 +125,52 @@ impl Certificate {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes())?;
         Ok(Raw::read(stream))
+    }
+}
+
+/// A connection that is kept for many requests.
+pub struct Kept {
+    stream: TcpStream,
+    ahead: Vec<u8>,
+}
+
+impl Kept {
+    pub fn to(server: &Server) -> Kept {
+        let stream = connect(server);
+        stream.set_nodelay(true).expect("a socket");
+        Kept { stream, ahead: Vec::new() }
+    }
+
+    pub fn post(&mut self, path: &str, media_type: &str, body: &[u8]) -> Raw {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {media_type}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        self.stream.write_all(&[head.as_bytes(), body].concat()).expect("sent");
+        self.read()
+    }
+
+    fn read(&mut self) -> Raw {
+        let end = self.until(|bytes| bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4));
+        let head = String::from_utf8_lossy(&self.ahead[..end]).to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+        let length: usize = length.unwrap_or_else(|| panic!("no length: {head}"));
+        self.until(|bytes| (bytes.len() >= end + length).then_some(()));
+        let rest = self.ahead.split_off(end + length);
+        let body = std::mem::replace(&mut self.ahead, rest).split_off(end);
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Raw { status, head, body, ended: false }
+    }
+
+    fn until<T>(&mut self, there: impl Fn(&[u8]) -> Option<T>) -> T {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            if let Some(found) = there(&self.ahead) {
+                return found;
+            }
+            let count = self.stream.read(&mut buffer).expect("an answer");
+            assert!(count > 0, "the connection ended: {}", String::from_utf8_lossy(&self.ahead));
+            self.ahead.extend_from_slice(&buffer[..count]);
+        }
     }
 }
