@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTE
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use caudal_core::fault::shortened;
 use caudal_core::job::JobStatus;
 use caudal_core::{Error, ErrorKind, Fault, JobId, JobState};
 use futures::FutureExt;
@@ -19,6 +20,9 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::Gateway;
+
+/// A detail may quote what a request says, which may be of any length.
+const LONGEST_DETAIL: usize = 4000;
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -177,6 +181,7 @@ impl ProblemDetails {
         let status = problem.status().as_u16();
         let Error { kind, detail, hint, faults, job_id, cause: _ } = *problem.error;
         let told = !faults.is_empty();
+        let detail = shortened(detail, LONGEST_DETAIL);
         ProblemDetails {
             page: format!("{}/{}", pages.trim_end_matches('/'), kind.code()),
             title: kind.title(),
