@@ -42,7 +42,10 @@ pub fn tokens(settings: &AuthSettings) -> Result<Option<Tokens>> {
         "" => {
             let issuer = settings.issuer.trim_end_matches('/');
             let said = address("auth.issuer", &format!("{issuer}/.well-known/openid-configuration"))?;
-            Arc::new(Remote { client: client()?, place: Place::Said { said, issuer: settings.issuer.clone() } })
+            Arc::new(Remote {
+                client: client()?,
+                place: Place::Said { said, issuer: settings.issuer.clone() },
+            })
         }
         jwks if jwks.contains("://") => {
             Arc::new(Remote { client: client()?, place: Place::Keys(address("auth.jwks", jwks)?) })
@@ -93,7 +96,10 @@ struct Remote {
 enum Place {
     Keys(Url),
     /// Where the issuer says where its keys are.
-    Said { said: Url, issuer: String },
+    Said {
+        said: Url,
+        issuer: String,
+    },
 }
 
 #[async_trait]
@@ -138,5 +144,6 @@ impl Remote {
 }
 
 fn unavailable(cause: String) -> Error {
-    Error::new(ErrorKind::IssuerUnavailable, "the keys of the issuer of tokens cannot be fetched").cause(cause)
+    Error::new(ErrorKind::IssuerUnavailable, "the keys of the issuer of tokens cannot be fetched")
+        .cause(cause)
 }

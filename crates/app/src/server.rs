@@ -149,7 +149,8 @@ fn serving(settings: &Settings) -> Result<Serving> {
 }
 
 fn without_tls(address: SocketAddr) -> Error {
-    let detail = format!("{address} can be reached from other machines, and there is no TLS: keys would be readable");
+    let detail =
+        format!("{address} can be reached from other machines, and there is no TLS: keys would be readable");
     Error::new(ErrorKind::InvalidRequest, detail)
         .hint("give --tls-cert and --tls-key, bind to 127.0.0.1, or give --insecure if you mean it")
 }

@@ -146,8 +146,10 @@ impl AuthSettings {
             return Err(invalid("auth.leeway_seconds is between 0 and 600 seconds"));
         }
         if !self.issuer.is_empty() && (self.audiences.is_empty() || self.algorithms.is_empty()) {
-            return Err(invalid("auth.issuer needs auth.audiences and auth.algorithms: a token for somebody else, or \
-                                under any signature, is no token for this server"));
+            return Err(invalid(
+                "auth.issuer needs auth.audiences and auth.algorithms: a token for somebody else, or \
+                                under any signature, is no token for this server",
+            ));
         }
         Ok(())
     }

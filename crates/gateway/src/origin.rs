@@ -162,7 +162,8 @@ fn other_origin(origin: &HeaderValue) -> Problem {
 
 fn other_name() -> Problem {
     let detail = "this server is for its own machine, and answers to no other name than localhost";
-    let hint = "use http://127.0.0.1, name the host in server.hosts, or have everybody sign in with --authenticate";
+    let hint =
+        "use http://127.0.0.1, name the host in server.hosts, or have everybody sign in with --authenticate";
     Error::new(ErrorKind::Forbidden, detail).hint(hint).into()
 }
 
@@ -175,7 +176,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.1.2.3", "[::1]"] {
             assert!(is_own(host), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.1", "", "[::2]"] {
+        for host in
+            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.1", "", "[::2]"]
+        {
             assert!(!is_own(host), "{host}");
         }
     }
@@ -189,15 +192,27 @@ mod tests {
         assert_eq!(host("a.example:80").as_deref(), Some("a.example"));
         assert_eq!(host("[::1]:80").as_deref(), Some("[::1]"));
         assert_eq!(host("[::1]").as_deref(), Some("[::1]"));
-        assert_eq!(host_of(&HeaderMap::new(), &Uri::from_static("http://b.example:1/x")).as_deref(), Some("b.example"));
+        assert_eq!(
+            host_of(&HeaderMap::new(), &Uri::from_static("http://b.example:1/x")).as_deref(),
+            Some("b.example")
+        );
     }
 
     #[test]
     fn an_origin_is_allowed_letter_by_letter() {
         let origins = Origins { allowed: vec!["https://a.example".into()], ..Origins::default() };
         let allow = |origin: &'static str| origins.allow(&HeaderValue::from_static(origin));
-        assert_eq!(allow("https://a.example").as_ref().map(|v| v.as_bytes()), Some(&b"https://a.example"[..]));
-        for other in ["http://a.example", "https://a.example:444", "https://a.example.evil", "https://b.a.example", "null"] {
+        assert_eq!(
+            allow("https://a.example").as_ref().map(|v| v.as_bytes()),
+            Some(&b"https://a.example"[..])
+        );
+        for other in [
+            "http://a.example",
+            "https://a.example:444",
+            "https://a.example.evil",
+            "https://b.a.example",
+            "null",
+        ] {
             assert_eq!(allow(other), None, "{other}");
         }
     }

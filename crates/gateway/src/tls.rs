@@ -79,7 +79,9 @@ impl Tls {
             match self.reload() {
                 Ok(true) => tracing::info!("the certificate was read again and is used from now on"),
                 Ok(false) => {}
-                Err(error) => tracing::error!(cause = error.cause, "the former certificate stays in use: {error}"),
+                Err(error) => {
+                    tracing::error!(cause = error.cause, "the former certificate stays in use: {error}")
+                }
             }
         }
     }
@@ -118,7 +120,9 @@ impl Pair {
         };
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<std::result::Result<_, _>>()
-            .map_err(|e| unusable("the certificate is no PEM", "it begins with a line BEGIN CERTIFICATE").cause(e))?;
+            .map_err(|e| {
+                unusable("the certificate is no PEM", "it begins with a line BEGIN CERTIFICATE").cause(e)
+            })?;
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| {
             // What a parser says of a key stays out of the log too.
             unusable("the key is no PEM", "it begins with a line such as BEGIN PRIVATE KEY")

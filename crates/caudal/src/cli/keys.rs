@@ -79,7 +79,10 @@ pub async fn run(arguments: KeysArguments) -> Result<()> {
         KeysCommand::List { format } => list(&settings, format).await,
         KeysCommand::Revoke { id } => {
             let key = revoke_key(&settings, &id).await?;
-            println!("key {} of {} holds no more; running servers see it within 5 seconds", key.id, key.owner);
+            println!(
+                "key {} of {} holds no more; running servers see it within 5 seconds",
+                key.id, key.owner
+            );
             Ok(())
         }
     }

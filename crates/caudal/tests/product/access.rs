@@ -79,7 +79,8 @@ fn another_owners_job_is_not_found_on_any_path() {
         }
         let path = path.replace("{id}", &job);
         let theirs = call(&server, &bob, &method, &path, None);
-        let nobodys = call(&server, &bob, &method, &path.replace(&job, "01990000-0000-7000-8000-000000000000"), None);
+        let nobodys =
+            call(&server, &bob, &method, &path.replace(&job, "01990000-0000-7000-8000-000000000000"), None);
         theirs.problem(404, "not-found");
         assert_eq!(theirs.status, nobodys.status, "{method} {path}");
         let told = |answer: &Answer| answer.text().replace(&job, "JOB");

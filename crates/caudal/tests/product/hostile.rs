@@ -19,7 +19,10 @@ fn a_request_that_hides_in_another_is_never_answered() {
     let hidden = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let chunk = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
     for headers in [
-        format!("content-length: {}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}", 5 + hidden.len()),
+        format!(
+            "content-length: {}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
+            5 + hidden.len()
+        ),
         format!("transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n{chunk}"),
         format!("content-length: 0\r\ncontent-length: {}\r\n\r\n{hidden}", hidden.len()),
         format!("content-length: 2\r\ncontent-length: 2\r\n\r\n{{}}{hidden}"),
@@ -107,10 +110,15 @@ fn a_source_leads_nowhere_but_below_the_allowed_folders() {
         let answer = server.post("/process", json!({"source": {"uri": uri}}).to_string());
         assert!((400..500).contains(&answer.status), "{uri}: {} {}", answer.status, answer.text());
         assert_eq!(answer.header("content-type"), "application/problem+json", "{uri}");
-        assert!(!answer.text().contains("424242") && !answer.text().contains("root:"), "{uri}: {}", answer.text());
+        assert!(
+            !answer.text().contains("424242") && !answer.text().contains("root:"),
+            "{uri}: {}",
+            answer.text()
+        );
     }
     assert!(listener.accept().is_err(), "nobody has called");
-    let answer = server.post("/process", json!({"source": {"uri": format!("file:{below}/link.csv")}}).to_string());
+    let answer =
+        server.post("/process", json!({"source": {"uri": format!("file:{below}/link.csv")}}).to_string());
     answer.problem(422, "source-unavailable");
     std::fs::remove_file(secret).expect("removed");
 }
@@ -121,7 +129,10 @@ fn whether_a_file_is_there_outside_of_the_allowed_folders_cannot_be_told() {
     let server = place.server();
     let told = |path: &str| {
         let answer = server.post("/process", json!({"source": {"uri": format!("file:{path}")}}).to_string());
-        answer.problem(422, "source-unavailable")["detail"].as_str().expect("a sentence").replace(path, "PATH")
+        answer.problem(422, "source-unavailable")["detail"]
+            .as_str()
+            .expect("a sentence")
+            .replace(path, "PATH")
     };
     assert_eq!(told("/etc/passwd"), told("/etc/there-is-no-such-file"));
 }
@@ -138,10 +149,19 @@ fn depth_and_length_of_json_are_bounded() {
         format!("{{\"data\": [1{}]}}", "0".repeat(1_000_000)),
         format!("{{\"data\": [1e{}]}}", "9".repeat(100_000)),
         format!("{{\"{}\": 1}}", "k".repeat(10_000_000)),
-        format!("{{\"data\": {{{}}}}}", (0..200_000).map(|i| format!("\"c{i}\":[1]")).collect::<Vec<_>>().join(",")),
+        format!(
+            "{{\"data\": {{{}}}}}",
+            (0..200_000).map(|i| format!("\"c{i}\":[1]")).collect::<Vec<_>>().join(",")
+        ),
     ] {
         let answer = server.post("/process", &body);
-        assert!((200..500).contains(&answer.status), "{:.40}: {} {:.200}", body, answer.status, answer.text());
+        assert!(
+            (200..500).contains(&answer.status),
+            "{:.40}: {} {:.200}",
+            body,
+            answer.status,
+            answer.text()
+        );
         if answer.status != 200 {
             assert_eq!(answer.header("content-type"), "application/problem+json");
             assert!(answer.body.len() < 100_000, "{:.40}: an answer of {} bytes", body, answer.body.len());
@@ -166,7 +186,8 @@ impl Random {
 
 /// A body that is no request, made of one that is.
 fn malformed(random: &mut Random) -> Vec<u8> {
-    let whole = br#"{"data": {"height": [1.72, 1.8, null], "weight": [68, 81.5, 77]}, "normalization": "robust"}"#;
+    let whole =
+        br#"{"data": {"height": [1.72, 1.8, null], "weight": [68, 81.5, 77]}, "normalization": "robust"}"#;
     let mut body = whole.to_vec();
     match random.below(8) {
         // Cut off: no beginning of an object is an object.
@@ -197,7 +218,8 @@ fn ten_thousand_malformed_bodies_are_ten_thousand_problems() {
         let shown = String::from_utf8_lossy(&body);
         assert!((400..500).contains(&answer.status), "{i}: {} for {shown:?}", answer.status);
         assert!(answer.head.contains("application/problem+json"), "{i}: {} for {shown:?}", answer.head);
-        let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_else(|e| panic!("{i}: {e} for {shown:?}"));
+        let problem: Value =
+            serde_json::from_slice(&answer.body).unwrap_or_else(|e| panic!("{i}: {e} for {shown:?}"));
         assert_eq!(problem["status"], answer.status, "{i}");
     }
     assert_eq!(server.get("/jobs").json()["jobs"], json!([]), "no job came of any of them");
@@ -208,7 +230,8 @@ fn names_that_a_spreadsheet_would_run_are_made_harmless_in_csv() {
     let place = Place::new();
     let server = place.server();
     let names = ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "a=1", "plain"];
-    let columns: serde_json::Map<String, Value> = names.iter().map(|n| ((*n).to_owned(), json!([1, 2]))).collect();
+    let columns: serde_json::Map<String, Value> =
+        names.iter().map(|n| ((*n).to_owned(), json!([1, 2]))).collect();
     let answer = server.post("/process", json!({"data": columns}).to_string());
     assert_eq!(answer.status, 200, "{}", answer.text());
     let id = answer.json()["job_id"].as_str().expect("an id").to_owned();
@@ -224,8 +247,10 @@ fn names_that_a_spreadsheet_would_run_are_made_harmless_in_csv() {
         }
     }
     fields.push(field);
-    let expected: Vec<String> =
-        names.iter().map(|n| if n.starts_with(['a', 'p']) { (*n).to_owned() } else { format!("'{n}") }).collect();
+    let expected: Vec<String> = names
+        .iter()
+        .map(|n| if n.starts_with(['a', 'p']) { (*n).to_owned() } else { format!("'{n}") })
+        .collect();
     assert_eq!(fields, expected);
 }
 
@@ -243,7 +268,8 @@ fn secrets_are_in_no_log_and_no_answer() {
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".into()),
         ("AWS_REGION", "us-east-1".into()),
     ];
-    let server = Server::start_with(&place.bucket(), &["--authenticate", "--allow", "s3://somewhere"], &variables);
+    let server =
+        Server::start_with(&place.bucket(), &["--authenticate", "--allow", "s3://somewhere"], &variables);
     let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0";
     let mut answers = Vec::new();
     for credential in [alice.as_str(), wrong.as_str(), token] {

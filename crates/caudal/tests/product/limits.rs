@@ -33,7 +33,10 @@ fn a_key_may_ask_so_often_and_is_told_when_it_may_again() {
     let (alice, bob) = (key(&place, "alice", &[]), key(&place, "bob", &[]));
     let server = server(&place, &["--authenticate"], &RATE);
     let first = call(&server, &alice, "GET", "/jobs", None);
-    assert_eq!((first.status, number(&first, "ratelimit-limit"), number(&first, "ratelimit-remaining")), (200, 5, 4));
+    assert_eq!(
+        (first.status, number(&first, "ratelimit-limit"), number(&first, "ratelimit-remaining")),
+        (200, 5, 4)
+    );
     let mut refused = None;
     for _ in 0..40 {
         let answer = call(&server, &alice, "GET", "/jobs", None);
@@ -68,7 +71,11 @@ fn on_this_machine_requests_without_a_key_are_not_counted() {
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+    socket
+        .local_addr()
+        .ok()
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
 }
 
 #[test]
@@ -88,7 +95,11 @@ fn an_address_that_tries_keys_is_not_even_asked_for_them_any_more() {
     let told: Vec<u16> = (0..20).map(|_| call(&server, &wrong, "GET", "/jobs", None).status).collect();
     assert_eq!(told[..5], [401; 5]);
     assert!(told[5..].contains(&429), "{told:?}");
-    let spoofed = [("authorization", "Bearer x"), ("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=198.51.100.8")];
+    let spoofed = [
+        ("authorization", "Bearer x"),
+        ("x-forwarded-for", "198.51.100.7"),
+        ("forwarded", "for=198.51.100.8"),
+    ];
     let mut answers = (0..5).map(|_| server.request("GET", "/jobs", &spoofed, None).status);
     assert!(answers.any(|status| status == 429), "what a request says of its address is not believed");
     let server = server.named(from_here);
@@ -120,7 +131,9 @@ fn a_body_that_stops_or_drips_is_answered_once_and_the_connection_ends() {
     let place = Place::new();
     let server = impatient(&place);
     let head = "POST /process HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
-    for rest in ["content-length: 1000\r\n\r\n{\"data\": [1,", "transfer-encoding: chunked\r\n\r\n5\r\n{\"dat\r\n"] {
+    for rest in
+        ["content-length: 1000\r\n\r\n{\"data\": [1,", "transfer-encoding: chunked\r\n\r\n5\r\n{\"dat\r\n"]
+    {
         let told = exchange(&server, format!("{head}{rest}"));
         told.problem(408, "request-timeout");
         assert!(told.head.contains("connection: close") && told.ended, "nothing lingers: {}", told.head);
@@ -196,6 +209,9 @@ fn headers_have_a_largest_size_and_number() {
             _ => drop(told.problem(431, "headers-too-large")),
         }
     }
-    let fits = format!("GET /jobs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-long: {}\r\n\r\n", "a".repeat(16_000));
+    let fits = format!(
+        "GET /jobs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-long: {}\r\n\r\n",
+        "a".repeat(16_000)
+    );
     assert_eq!(exchange(&server, fits).status, 200);
 }

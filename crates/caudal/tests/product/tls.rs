@@ -52,7 +52,9 @@ fn tls_1_2_and_1_3_are_spoken_and_nothing_without_tls_is_answered() {
     for version in [&TLS12, &TLS13] {
         let mut stream = certificate.connect(&server, &[version]).expect("TLS");
         assert_eq!(stream.conn.protocol_version(), Some(version.version));
-        stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("sent");
+        stream
+            .write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .expect("sent");
         assert_eq!(Raw::read(stream).status, 200);
     }
     let mut plain = connect(&server);
@@ -60,12 +62,7 @@ fn tls_1_2_and_1_3_are_spoken_and_nothing_without_tls_is_answered() {
     assert_eq!(Raw::read(plain).status, 0, "what comes without TLS gets no answer of HTTP");
     // A client's hello that goes no further than TLS 1.1.
     let mut old = connect(&server);
-    let hello = [
-        &[22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2][..],
-        &[7; 32],
-        &[0, 0, 2, 0xc0, 0x13, 1, 0],
-    ]
-    .concat();
+    let hello = [&[22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2][..], &[7; 32], &[0, 0, 2, 0xc0, 0x13, 1, 0]].concat();
     old.write_all(&hello).expect("sent");
     let mut answer = Vec::new();
     std::io::Read::read_to_end(&mut old, &mut answer).expect("an answer");
@@ -93,7 +90,8 @@ fn a_new_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
     }
     assert!(first.get(&server, "/health/live", "").is_err(), "new connections get the new one");
     let mut kept = kept;
-    kept.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("sent");
+    kept.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .expect("sent");
     assert_eq!(Raw::read(kept).status, 200, "connections that were open go on");
 }
 

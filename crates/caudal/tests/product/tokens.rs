@@ -99,7 +99,9 @@ fn what_only_looks_like_a_credential_is_refused() {
     let real = key(&place, "alice", &[]);
     let server = guarded(&place);
     let path = "caudal_../../../jobs_".to_owned() + &"0".repeat(64);
-    for header in ["", "Bearer", "Bearer ", "Basic YWxpY2U6eA==", "Bearer caudal_", &format!("Bearer {path}"), &real] {
+    for header in
+        ["", "Bearer", "Bearer ", "Basic YWxpY2U6eA==", "Bearer caudal_", &format!("Bearer {path}"), &real]
+    {
         let answer = server.request("GET", "/jobs", &[("authorization", header)], None);
         answer.problem(401, "unauthenticated");
     }
@@ -114,7 +116,8 @@ fn what_only_looks_like_a_credential_is_refused() {
 fn keys_that_cannot_be_are_not_made() {
     let place = Place::new();
     let fails = |arguments: &[&str], said: &str| {
-        let run = binary().args(["keys", "create"]).args(arguments).arg("--storage").arg(place.bucket()).output();
+        let run =
+            binary().args(["keys", "create"]).args(arguments).arg("--storage").arg(place.bucket()).output();
         let run = run.expect("the binary runs");
         let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
         assert_eq!(run.status.code(), Some(2), "{stderr}");

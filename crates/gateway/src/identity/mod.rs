@@ -68,10 +68,12 @@ impl Guard {
             (Shown::Token(token), Some(tokens)) => {
                 tokens.holder_of(&token).await?.ok_or_else(|| refused("the token does not hold"))
             }
-            (Shown::Token(_) | Shown::Other | Shown::Nothing, _) if !checks.required => Ok(Identity::anonymous()),
-            (Shown::Token(_) | Shown::Other, _) => {
-                Err(refused("what the request shows is neither a key of this server nor a token that it reads"))
+            (Shown::Token(_) | Shown::Other | Shown::Nothing, _) if !checks.required => {
+                Ok(Identity::anonymous())
             }
+            (Shown::Token(_) | Shown::Other, _) => Err(refused(
+                "what the request shows is neither a key of this server nor a token that it reads",
+            )),
             (Shown::Nothing, _) => Err(unauthenticated("an API key or a token is asked for here", None)),
         }
     }
@@ -92,7 +94,11 @@ impl Checks {
                 credential: Credential::Key(key.id.clone()),
             }),
             state => {
-                tracing::info!(key = text.id(), state = state.name(), "a key that does not hold any more was shown");
+                tracing::info!(
+                    key = text.id(),
+                    state = state.name(),
+                    "a key that does not hold any more was shown"
+                );
                 Err(refused("the key does not hold"))
             }
         }

@@ -106,7 +106,9 @@ fn judged(standing: Standing, whose: &str) -> Result<Option<Standing>, Problem> 
     let error = Error::new(ErrorKind::TooManyRequests, detail).hint("wait as long as Retry-After says");
     let wait = standing.wait.ceil().max(1.0) as u64;
     let problem = Problem::from(error).retry_after(wait);
-    Err(headers(&standing).into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value)))
+    Err(headers(&standing)
+        .into_iter()
+        .fold(problem, |problem, (name, value)| problem.with_header(name, value)))
 }
 
 /// Tells how a limit stands, in the headers of an answer.

@@ -29,7 +29,11 @@ pub struct BodyTime {
 }
 
 /// Middleware: ends requests whose bodies come too slowly, whatever the handler makes of the broken body.
-pub(crate) async fn watch_body(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+pub(crate) async fn watch_body(
+    State(gateway): State<Arc<Gateway>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let time = gateway.options.body_time;
     let late = Arc::new(AtomicBool::new(false));
     let request = request.map(|body| match body.is_end_stream() {

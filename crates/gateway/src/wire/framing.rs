@@ -26,7 +26,10 @@ enum Place {
     /// The line break behind a chunk.
     ChunkEnd,
     /// Lines behind the last chunk; the bytes of the present one, and of all.
-    Trailers { line: usize, all: usize },
+    Trailers {
+        line: usize,
+        all: usize,
+    },
     /// Nothing that we follow: whoever reads it refuses it.
     Lost,
 }

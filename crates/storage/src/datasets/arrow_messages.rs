@@ -77,7 +77,9 @@ impl Messages {
         let body = self.body_length(offset + before, length)?;
         let after = left.saturating_sub(metadata);
         if body > after {
-            return Err(damaged(&format!("a message says that its body has {body} bytes, and {after} are left")));
+            return Err(damaged(&format!(
+                "a message says that its body has {body} bytes, and {after} are left"
+            )));
         }
         Ok(Some(Place { offset, metadata, body }))
     }
@@ -151,7 +153,8 @@ impl Messages {
         let mut metadata = vec![0; usize::try_from(length).unwrap_or_default()];
         self.read(&mut metadata, offset)?;
         let told = root_as_message(&metadata).map_err(|e| damaged(&e))?;
-        u64::try_from(told.bodyLength()).map_err(|_| damaged(&"a message says that its body has less than no bytes"))
+        u64::try_from(told.bodyLength())
+            .map_err(|_| damaged(&"a message says that its body has less than no bytes"))
     }
 
     fn read(&self, bytes: &mut [u8], offset: u64) -> Result<()> {

@@ -67,7 +67,8 @@ fn arrow_stream(compression: Option<CompressionType>) -> Vec<u8> {
 }
 
 fn parquet_file(compression: Compression) -> Vec<u8> {
-    let properties = WriterProperties::builder().set_compression(compression).set_max_row_group_row_count(Some(120));
+    let properties =
+        WriterProperties::builder().set_compression(compression).set_max_row_group_row_count(Some(120));
     let batch = batch().project(&[0, 1, 2]).unwrap();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
     writer.write(&batch).unwrap();

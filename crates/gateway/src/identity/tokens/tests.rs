@@ -144,9 +144,13 @@ async fn whatever_a_token_lacks_makes_it_worthless() {
         assert!(place.holder(&token).await.is_none(), "{name}: {value}");
     }
     for (name, value) in [("exp", NOW - 29), ("nbf", NOW + 30), ("iat", NOW + 30)] {
-        assert!(place.holder(&place.token(&with(name, json!(value)))).await.is_some(), "{name} within the leeway");
+        assert!(
+            place.holder(&place.token(&with(name, json!(value)))).await.is_some(),
+            "{name} within the leeway"
+        );
     }
-    let twice = r#"{"iss":"https://issuer.example","sub":"alice","sub":"bob","aud":"caudal","exp":4000000000}"#;
+    let twice =
+        r#"{"iss":"https://issuer.example","sub":"alice","sub":"bob","aud":"caudal","exp":4000000000}"#;
     assert!(place.holder(&place.sign(r#"{"alg":"EdDSA"}"#, twice)).await.is_none());
 }
 
@@ -184,7 +188,9 @@ async fn a_token_with_one_byte_changed_is_worthless() {
         // The last character of 64 bytes carries four bits that must be 0.
         assert!(place.holder(&changed).await.is_none(), "byte {at} of {token}");
     }
-    for text in ["", ".", "..", "a.b", "a.b.c", &format!("{token}.x"), &format!("{token}="), &"a".repeat(20_000)] {
+    for text in
+        ["", ".", "..", "a.b", "a.b.c", &format!("{token}.x"), &format!("{token}="), &"a".repeat(20_000)]
+    {
         assert!(place.holder(text).await.is_none(), "{text}");
     }
     assert!(place.holder(&Place::new(&[Algorithm::EdDsa]).token(&claims())).await.is_none(), "another key");
@@ -237,8 +243,10 @@ async fn an_issuer_that_is_away_is_told_apart_from_a_wrong_token() {
 #[tokio::test]
 async fn p_256_and_rsa_are_checked_and_short_keys_are_not() {
     let random = SystemRandom::new();
-    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("randomness");
-    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).expect("a key");
+    let document =
+        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("randomness");
+    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random)
+        .expect("a key");
     let (x, y) = key.public_key().as_ref()[1..].split_at(32);
     let place = Place::new(&[Algorithm::Es256, Algorithm::Rs256, Algorithm::Ps256]);
     place.publish(vec![json!({"kty": "EC", "crv": "P-256", "kid": "ec", "x": encoded(x), "y": encoded(y)})]);
