@@ -1,5 +1,7 @@
 //! Settings and the one place where concrete backends meet, for the binary and for each function.
 
+#[cfg(feature = "server")]
+pub mod access;
 #[cfg(feature = "orchestrator")]
 mod compose;
 #[cfg(feature = "orchestrator")]
@@ -9,6 +11,8 @@ mod emr;
 #[cfg(feature = "orchestrator")]
 mod functions;
 mod host;
+#[cfg(feature = "server")]
+mod issuer;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 #[cfg(feature = "server")]

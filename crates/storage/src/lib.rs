@@ -1,5 +1,6 @@
 //! One bucket: keys, journal, data sets and results over an object store.
 
+mod api_keys;
 mod applications;
 mod assignments;
 mod bucket;
@@ -17,6 +18,7 @@ mod source;
 mod spark;
 mod table;
 
+pub use api_keys::BucketApiKeys;
 pub use applications::{Applications, Attempt, Note};
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;

@@ -5,6 +5,7 @@ mod aws;
 mod doctor;
 mod exit;
 mod figures;
+mod keys;
 mod memory;
 mod process;
 mod progress;
@@ -33,6 +34,8 @@ enum Command {
     Process(process::ProcessArguments),
     /// Answer the HTTP API.
     Serve(serve::ServeArguments),
+    /// Make, list and end the API keys of a server.
+    Keys(keys::KeysArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
     /// Look at a deployment on AWS.
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Process(arguments) => process::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Keys(arguments) => keys::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             #[cfg(feature = "emr")]
             Command::Aws(arguments) => aws::run(arguments).await,

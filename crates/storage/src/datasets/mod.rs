@@ -1,6 +1,7 @@
 //! Sources in, normalised data out: what a job reads is read once and kept until the job is released.
 
 mod arrow_arrays;
+mod arrow_batch;
 mod arrow_ipc;
 mod arrow_messages;
 mod cells;
