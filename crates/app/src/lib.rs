@@ -18,10 +18,12 @@ pub mod lambda;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod settings;
-#[cfg(feature = "emr")]
+#[cfg(all(feature = "emr", feature = "server"))]
 pub mod smoke;
 #[cfg(feature = "orchestrator")]
 pub mod spark;
+#[cfg(feature = "emr")]
+pub mod stack;
 mod store;
 
 pub use caudal_storage::{file_uri, is_s3};
