@@ -19,7 +19,7 @@ mod table;
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
-pub use normalized::FillRows;
+pub use normalized::{FillRows, Filler, json_array};
 pub use records::BucketRecords;
 pub use s3::{S3Location, is_s3};
 pub use source::{

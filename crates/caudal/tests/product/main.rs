@@ -17,5 +17,6 @@ mod layouts;
 mod recovery;
 mod spark;
 mod spark_home;
+mod spilling;
 mod support;
 mod validation;

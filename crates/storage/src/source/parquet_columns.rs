@@ -17,6 +17,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::BLOCK_ROWS;
 use super::parquet::{Chunks, damaged};
+use super::plain_pages::PlainPages;
 use crate::datasets::convert;
 
 /// Decodes the rows of one column of one row group, forwards.
@@ -110,6 +111,14 @@ pub(crate) fn decoder(
     group: usize,
     place: Place,
 ) -> Result<Box<dyn Decoder>> {
+    if let Coding::Double(leaf) = place.coding {
+        let chunk = metadata.metadata().row_group(group).column(leaf);
+        if PlainPages::fit(chunk)
+            && let Some(pages) = PlainPages::open(chunks.bytes.clone(), chunk)?
+        {
+            return Ok(Box::new(pages));
+        }
+    }
     let at = Spot { chunks, metadata, group };
     match place.coding {
         Coding::Double(leaf) => at.plain::<DoubleType>(leaf, |values, out| {
