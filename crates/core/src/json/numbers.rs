@@ -21,9 +21,9 @@ impl<T: Text> JsonReader<T> {
         })
     }
 
-    /// Within an array, where an element comes next: reads elements as long as they are numbers of which there is
-    /// nothing to say but their value, and a comma follows each, `most` at most. An element still comes next. Returns
-    /// how many there were.
+    /// Within an array, where an element comes next: reads elements as long as they are null, which is NaN, or numbers of
+    /// which there is nothing to say but their value, and a comma follows each, `most` at most. An element still comes
+    /// next. Returns how many there were.
     #[inline]
     pub fn floats(&mut self, most: usize, mut take: impl FnMut(f64)) -> usize {
         let window = self.text.window();
@@ -31,12 +31,12 @@ impl<T: Text> JsonReader<T> {
         while count < most {
             let Some(rest) = window.get(at..) else { break };
             let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
-            let Some(number) = rest.get(blank..).and_then(Number::plain) else { break };
-            let end = blank + number.length;
-            if rest.get(end) != Some(&b',') || !number.is_plain() {
+            let Some((value, length)) = rest.get(blank..).and_then(element) else { break };
+            let end = blank + length;
+            if rest.get(end) != Some(&b',') {
                 break;
             }
-            take(number.value);
+            take(value);
             at += end + 1;
             count += 1;
         }
@@ -63,6 +63,17 @@ impl<T: Text> JsonReader<T> {
     }
 }
 
+/// A plain number or null that a text begins with, and its length.
+#[inline]
+fn element(text: &[u8]) -> Option<(f64, usize)> {
+    match Number::at_start_of(text) {
+        Some(number) => number.is_plain().then_some((number.value, number.length)),
+        None => text.starts_with(NULL).then_some((f64::NAN, NULL.len())),
+    }
+}
+
+const NULL: &[u8] = b"null";
+
 /// A number as JSON writes it.
 struct Number {
     value: f64,
@@ -74,13 +85,10 @@ struct Number {
 impl Number {
     #[inline]
     fn at_start_of(text: &[u8]) -> Option<Number> {
-        Number::plain(text).or_else(|| Number::any(text))
-    }
-
-    #[inline]
-    fn plain(text: &[u8]) -> Option<Number> {
-        let decimal::Decimal { value, length, whole } = decimal::plain(text)?;
-        Some(Number { value, length, whole })
+        match decimal::plain(text) {
+            Some(decimal::Decimal { value, length, whole }) => Some(Number { value, length, whole }),
+            None => Number::any(text),
+        }
     }
 
     #[cold]

@@ -82,11 +82,15 @@ impl Text for Drops<'_> {
     }
 }
 
+fn as_cell(value: f64) -> Cell {
+    if value.is_nan() { Cell::Missing } else { Cell::float(value) }
+}
+
 /// Every value of a text and every key, and where it stops.
 fn told<T: Text>(mut reader: JsonReader<T>) -> (Vec<String>, Option<usize>) {
     let mut seen = Vec::new();
     let read = reader.runs(|reader, _| {
-        let quick = reader.floats(2, |value| seen.push(format!("{:?}", Cell::float(value))));
+        let quick = reader.floats(2, |value| seen.push(format!("{:?}", as_cell(value))));
         if reader.peek() == Some(b'{') {
             return reader.object(|reader| {
                 seen.push(reader.key().to_owned());

@@ -88,9 +88,11 @@ impl Fitted {
             let parameters = &fitted.fits[column].parameters;
             let rows = at..at + out.len() as u64;
             at = rows.end;
-            match fitted.source.slice(column, rows) {
+            match fitted.source.slice(column, rows.clone()) {
                 Some(values) => apply(parameters, values, out),
                 None => {
+                    // Rows before these may have lain in memory.
+                    reader.skip_to(rows.start)?;
                     reader.fill(out)?;
                     apply_in_place(parameters, out);
                 }

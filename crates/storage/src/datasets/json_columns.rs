@@ -220,8 +220,12 @@ impl<'a> JsonColumns<'a> {
         }
         let column = &mut draft.column;
         column.pad_to(row as u64);
-        let run = reader.floats(RUN, |value| column.push(value));
-        draft.number |= run > 0;
+        let mut number = false;
+        let run = reader.floats(RUN, |value| {
+            number |= !value.is_nan();
+            column.push(value);
+        });
+        draft.number |= number;
         run
     }
 
