@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use caudal_core::cell::Cell;
 use caudal_core::json::{JsonReader, NotJson};
 use caudal_storage::json_array;
 
@@ -38,10 +39,10 @@ fn parse(text: &[u8]) -> Result<Vec<f64>, NotJson> {
     let mut reader = JsonReader::new(text);
     reader.runs(|reader, _| {
         let run = reader.floats(usize::MAX, |value| values.push(value));
-        match reader.float() {
-            Some(value) => values.push(value),
-            None => drop(reader.cell()?),
-        }
+        values.push(match reader.cell()? {
+            Cell::Number { value, .. } => value,
+            _ => f64::NAN,
+        });
         Ok::<usize, NotJson>(run + 1)
     })?;
     reader.end().map(|()| values)

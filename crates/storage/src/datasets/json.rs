@@ -92,7 +92,7 @@ fn document(
         }
         _ if reader.peek() == Some(b'[') => {
             let mut next = Next::default();
-            reader.runs(|reader, row| {
+            reader.runs(|reader, row| -> Result<usize, Stop> {
                 let run = columns.bare_floats(reader) + 1;
                 columns.row(reader)?;
                 if next.is_due(row + run, columns.step(LOOK_UP)) {

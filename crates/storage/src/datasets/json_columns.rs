@@ -169,7 +169,7 @@ impl<'a> JsonColumns<'a> {
                 return Ok(());
             }
             let mut length = 0;
-            reader.runs(|reader, row| {
+            reader.runs(|reader, row| -> Result<usize, Stop> {
                 let run = self.put_floats(index, row, reader);
                 let last = row + run;
                 let cell = reader.float().map_or_else(|| reader.cell(), |value| Ok(Cell::float(value)))?;

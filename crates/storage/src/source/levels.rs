@@ -6,7 +6,7 @@ use super::parquet::damaged;
 
 /// The levels of one page, and which of the rows asked for last are there.
 #[derive(Default)]
-pub(super) struct Levels {
+pub(crate) struct Levels {
     encoded: Vec<u8>,
     at: usize,
     run: Run,
@@ -148,7 +148,7 @@ fn set(words: &mut [u64], from: usize, count: usize) {
 }
 
 /// Appends levels as Parquet encodes them, their length before them: `there` says of each row whether it is there.
-pub(super) fn encode(rows: usize, there: &[u64], out: &mut Vec<u8>) {
+pub(crate) fn encode(rows: usize, there: &[u64], out: &mut Vec<u8>) {
     use super::page_header::variable;
 
     let begin = out.len();

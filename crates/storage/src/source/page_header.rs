@@ -2,20 +2,20 @@
 
 /// What is wrong with bytes that should be a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// It goes on behind them.
     Short,
     Wrong,
 }
 
 /// Kinds of pages and encodings by their numbers in the format.
-pub(super) const DATA_PAGE: i64 = 0;
-pub(super) const PLAIN: i64 = 0;
-pub(super) const RLE: i64 = 3;
+pub(crate) const DATA_PAGE: i64 = 0;
+pub(crate) const PLAIN: i64 = 0;
+pub(crate) const RLE: i64 = 3;
 
 /// The header of a page; of other kinds of pages than [`DATA_PAGE`] only the kind and the size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct PageHeader {
+pub(crate) struct PageHeader {
     pub kind: i64,
     /// Bytes behind the header.
     pub size: i64,
@@ -64,7 +64,7 @@ impl PageHeader {
 }
 
 /// A number in groups of seven bits, the lowest first.
-pub(super) fn variable(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn variable(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
