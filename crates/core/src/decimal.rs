@@ -163,7 +163,7 @@ impl Reciprocal {
     #[inline]
     fn times(self, digits: u64) -> Option<f64> {
         let moved = digits.leading_zeros();
-        let high = (u128::from(digits << moved) * u128::from(self.bits) >> 64) as u64;
+        let high = ((u128::from(digits << moved) * u128::from(self.bits)) >> 64) as u64;
         let top = (high >> 63) as u32;
         let half = 1 << (9 + top);
         let below = high & (2 * half - 1);

@@ -18,8 +18,8 @@ use super::located::Item;
 use crate::source::parquet::{Chunks, ParquetFile, ParquetLayout, ParquetRows, Place, damaged};
 use crate::source::{ReadAt, Source};
 
-/// A source that takes no more than this, and no more than a share of the memory that gathered columns may take, is
-/// decoded once: twice the bytes would have to be read to make up for what it takes to touch fresh memory.
+/// Of a source that takes no more than this, and no more than a share of the memory that gathered columns may take,
+/// columns that are compressed or encoded are decoded once.
 const KEPT_BYTES: u64 = 96 << 20;
 const KEPT_SHARE: u64 = 4;
 

@@ -61,6 +61,11 @@ pub(crate) trait Layout: Send + Sync {
 
     /// Integers of a column that the conversion to f64 changed, where that is known without reading.
     fn inexact_integers(&self, column: usize) -> Option<u64>;
+
+    /// Whether reading the rows of a column again costs more than keeping them in fresh memory.
+    fn is_costly(&self, _column: usize) -> bool {
+        false
+    }
 }
 
 /// Rows of one column, one after the other.
@@ -128,9 +133,10 @@ impl Source {
         })
     }
 
-    /// Where blocks of a column are kept. What counts the digits that integers lose is decoded each time.
+    /// Where blocks of a column are kept that is costly to decode. What counts the digits that integers lose is decoded
+    /// each time.
     fn kept(&self, column: usize) -> Option<&KeptBlocks> {
-        if !self.keeps || self.inexact_integers(column).is_none() {
+        if !self.keeps || self.inexact_integers(column).is_none() || !self.layout.is_costly(column) {
             return None;
         }
         Some(self.kept.get(column)?.get_or_init(|| KeptBlocks::new(self.rows() as usize)))
