@@ -137,6 +137,16 @@ pub fn index_entry(owner: &str, created_at: DateTime<Utc>, job: JobId) -> Path {
     index_day(owner, &day).join(format!("{newest_first:013}-{job}"))
 }
 
+/// The API keys that were given out.
+pub fn api_keys_folder() -> Path {
+    Path::from("access/keys")
+}
+
+/// One of them, by the part of it that is no secret.
+pub fn api_key(id: &str) -> Path {
+    api_keys_folder().join(format!("{id}.json"))
+}
+
 /// All that belongs to an upload.
 pub fn upload(id: Uuid) -> Path {
     Path::from(format!("uploads/{id}"))
