@@ -8,7 +8,8 @@ const EXACT: u64 = 1 << 53;
 
 /// Powers of ten that are their own f64.
 const TENS: [f64; MOST_DIGITS + 1] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19,
 ];
 
 /// What eight digits, or some less, move those before them by.
@@ -58,7 +59,8 @@ fn usual(text: &[u8; USUAL]) -> Option<Decimal> {
     let digits = digits.wrapping_mul(MOVES[more]).wrapping_add(number_of(second, more));
     let decimals = decimals + more;
     let length = end + 1 + decimals;
-    if decimals == 0 || decimals > 15 || count + decimals > MOST_DIGITS || matches!(text[length], b'e' | b'E') {
+    if decimals == 0 || decimals > 15 || count + decimals > MOST_DIGITS || matches!(text[length], b'e' | b'E')
+    {
         return None;
     }
     let value = if digits == 0 { 0.0 } else { RECIPROCALS[decimals].times(digits)? };
@@ -263,7 +265,9 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_number_is_not_read() {
-        for text in ["", "-", ".5", "-.5", "1.", "1.x", "01", "-00.5", "+1", "1e5", "1.5E3", "inf", "NaN", "x"] {
+        for text in
+            ["", "-", ".5", "-.5", "1.", "1.x", "01", "-00.5", "+1", "1e5", "1.5E3", "inf", "NaN", "x"]
+        {
             assert_eq!(plain(text.as_bytes()), None, "{text}");
         }
         assert_eq!(plain(b"12345678901234567890"), None);
@@ -274,7 +278,9 @@ mod tests {
 
     #[test]
     fn the_end_of_the_text_may_come_anywhere() {
-        for text in ["1", "12", "1234567", "12345678", "123456789", "1.5", "-1.2345678", "0.12345678901234567"] {
+        for text in
+            ["1", "12", "1234567", "12345678", "123456789", "1.5", "-1.2345678", "0.12345678901234567"]
+        {
             assert!(is_as_standard(text), "{text}");
         }
     }

@@ -82,7 +82,9 @@ mod tests {
                 scope.spawn(|| {
                     for block in 0..4 {
                         let mine = kept.fill(block, |rows| {
-                            rows.iter_mut().enumerate().for_each(|(i, x)| *x = (block * BLOCK_ROWS + i) as f64);
+                            rows.iter_mut()
+                                .enumerate()
+                                .for_each(|(i, x)| *x = (block * BLOCK_ROWS + i) as f64);
                             Ok::<(), ()>(())
                         });
                         filled.fetch_add(usize::from(mine.is_some()), Ordering::Relaxed);

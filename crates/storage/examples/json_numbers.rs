@@ -13,7 +13,9 @@ use caudal_storage::json_array;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [file, rounds, out] = words.as_slice() else { return Err("usage: json_numbers FILE ROUNDS OUT".into()) };
+    let [file, rounds, out] = words.as_slice() else {
+        return Err("usage: json_numbers FILE ROUNDS OUT".into());
+    };
     caudal_kernels::return_large_blocks();
     let text = std::fs::read(file)?;
     let mut printed = Vec::new();

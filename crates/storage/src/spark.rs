@@ -83,7 +83,8 @@ impl Datasets {
             let content = encoded(move || {
                 let names = read.names().map(str::to_owned).collect();
                 let format = OutputFormat::Parquet;
-                Making { format, names, fill: Arc::new(read_rows(read)), rows: part }.content(&Buffers::default())
+                Making { format, names, fill: Arc::new(read_rows(read)), rows: part }
+                    .content(&Buffers::default())
             });
             let key = keys::spark_input(input.job_id(), input.attempt, number);
             let content = content.await?;

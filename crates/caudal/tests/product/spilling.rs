@@ -25,12 +25,16 @@ fn rows() -> &'static [(Option<f64>, f64)] {
 
 fn text(form: &str) -> Vec<u8> {
     let number = |x: Option<f64>, missing: &str| x.map_or_else(|| missing.to_owned(), |x| format!("{x:?}"));
-    let lines = |line: &dyn Fn(Option<f64>, f64) -> String| rows().iter().map(|(x, y)| line(*x, *y)).collect::<Vec<_>>();
+    let lines = |line: &dyn Fn(Option<f64>, f64) -> String| {
+        rows().iter().map(|(x, y)| line(*x, *y)).collect::<Vec<_>>()
+    };
     match form {
         "csv" => "x,y\n".to_owned() + &lines(&|x, y| format!("{},{y}\n", number(x, ""))).concat(),
         "ndjson" => lines(&|x, y| format!("{{\"x\":{},\"y\":{y}}}\n", number(x, "null"))).concat(),
         "rows.json" => {
-            "[".to_owned() + &lines(&|x, y| format!("{{\"x\":{}, \"y\":{y}}}", number(x, "null"))).join(",\n") + "]"
+            "[".to_owned()
+                + &lines(&|x, y| format!("{{\"x\":{}, \"y\":{y}}}", number(x, "null"))).join(",\n")
+                + "]"
         }
         _ => {
             let (x, y) = (lines(&|x, _| number(x, "null")), lines(&|_, y| y.to_string()));
@@ -65,7 +69,10 @@ fn outcome(place: &Place, response: &Value) -> (Value, Value, Vec<u8>) {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }
 
 #[test]
@@ -77,13 +84,14 @@ fn what_memory_cannot_hold_gives_the_same_bytes_as_with_room_enough() {
         let file = place.file(name, content);
         let spill = place.dir.path().join("spill");
         std::fs::create_dir(&spill).unwrap();
-        let options = ["--pipeline", "both", "--output-format", "parquet", "--spill-folder", spill.to_str().unwrap()];
+        let options =
+            ["--pipeline", "both", "--output-format", "parquet", "--spill-folder", spill.to_str().unwrap()];
         for limit in [LITTLE, "1GB"] {
             // Without room for a byte on the disk, only what needs none can succeed.
-            let refused = place.process(&[
-                &[file.to_str().unwrap(), "--memory-limit", limit, "--spill-limit", "1"][..],
-                &options[..],
-            ].concat());
+            let refused = place.process(
+                &[&[file.to_str().unwrap(), "--memory-limit", limit, "--spill-limit", "1"][..], &options[..]]
+                    .concat(),
+            );
             assert_eq!(refused.code() == 0, limit == "1GB", "{name} {limit}: {}", refused.stderr());
             let response = place.response(&file, &[&options[..], &["--memory-limit", limit]].concat());
             let found = outcome(&place, &response);
@@ -103,7 +111,10 @@ fn a_disk_that_has_no_room_is_said_so_before_it_is_full() {
     assert!(run.stderr().contains("--spill-limit"), "{}", run.stderr());
     let small = place.dir.path().join("small");
     std::fs::create_dir(&small).unwrap();
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "none"]).arg(&small).output();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=3m", "none"])
+        .arg(&small)
+        .output();
     if !mounted.is_ok_and(|done| done.status.success()) {
         println!("skipped: a small disk cannot be mounted here");
         return;

@@ -92,11 +92,13 @@ fn told<T: Text>(mut reader: JsonReader<T>) -> (Vec<String>, Option<usize>) {
     let read = reader.runs(|reader, _| {
         let quick = reader.floats(2, |value| seen.push(format!("{:?}", as_cell(value))));
         if reader.peek() == Some(b'{') {
-            return reader.object(|reader| {
-                seen.push(reader.key().to_owned());
-                seen.push(format!("{:?}", reader.cell()?));
-                Ok(())
-            }).map(|()| quick + 1);
+            return reader
+                .object(|reader| {
+                    seen.push(reader.key().to_owned());
+                    seen.push(format!("{:?}", reader.cell()?));
+                    Ok(())
+                })
+                .map(|()| quick + 1);
         }
         match reader.float() {
             Some(value) => seen.push(format!("{:?}", Cell::float(value))),
@@ -130,12 +132,7 @@ fn what_is_wrong_is_told_in_the_words_and_at_the_place_of_serde() {
     for text in TEXTS.iter().map(|text| text.as_bytes()) {
         let Err(e) = serde_json::from_slice::<IgnoredAny>(text) else { continue };
         let told = NotJson { at: 0 }.explain(|| text);
-        assert_eq!(
-            (told.line, told.column),
-            (e.line(), e.column()),
-            "{:?}",
-            String::from_utf8_lossy(text)
-        );
+        assert_eq!((told.line, told.column), (e.line(), e.column()), "{:?}", String::from_utf8_lossy(text));
         assert!(e.to_string().starts_with(&told.reason));
     }
 }

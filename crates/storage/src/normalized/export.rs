@@ -198,13 +198,11 @@ impl Writer {
             ExportFormat::Arrow => StreamWriter::try_new(Vec::new(), &schema)
                 .map(|writer| Writer::Arrow(Box::new(writer)))
                 .map_err(|e| encode::unwritable(&e)),
-            ExportFormat::Parquet => ArrowWriter::try_new(
-                Vec::new(),
-                schema,
-                Some(encode::parquet_properties(repeating(columns))),
-            )
-            .map(|writer| Writer::Parquet(Box::new(writer)))
-            .map_err(|e| encode::unwritable(&e)),
+            ExportFormat::Parquet => {
+                ArrowWriter::try_new(Vec::new(), schema, Some(encode::parquet_properties(repeating(columns))))
+                    .map(|writer| Writer::Parquet(Box::new(writer)))
+                    .map_err(|e| encode::unwritable(&e))
+            }
         }
     }
 

@@ -218,7 +218,9 @@ impl Making {
         let content = match format {
             OutputFormat::Json => text::ndjson(&slices(&names, &columns()?)),
             OutputFormat::Csv => text::csv(&slices(&names, &columns()?), true),
-            OutputFormat::Arrow => encode::arrow_file(&names, columns()?).map_err(|e| encode::unwritable(&e))?,
+            OutputFormat::Arrow => {
+                encode::arrow_file(&names, columns()?).map_err(|e| encode::unwritable(&e))?
+            }
             OutputFormat::Parquet => {
                 let most = parquet_part::most_bytes(names.len(), (rows.end - rows.start) as usize);
                 let mut content = buffers.take(most);

@@ -129,7 +129,9 @@ impl Page {
         for (rows, there) in rows.chunks(64).zip(&self.there) {
             match there.count_ones() as usize == rows.len() {
                 true => append(rows, content),
-                false => rows.iter().filter(|x| !x.is_nan()).for_each(|x| append(std::slice::from_ref(x), content)),
+                false => {
+                    rows.iter().filter(|x| !x.is_nan()).for_each(|x| append(std::slice::from_ref(x), content))
+                }
             }
         }
     }

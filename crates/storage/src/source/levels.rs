@@ -16,9 +16,15 @@ pub(crate) struct Levels {
 
 #[derive(Clone, Copy)]
 enum Run {
-    Repeated { level: bool, left: usize },
+    Repeated {
+        level: bool,
+        left: usize,
+    },
     /// Bits from a place of the encoded ones on.
-    Packed { bit: usize, left: usize },
+    Packed {
+        bit: usize,
+        left: usize,
+    },
 }
 
 impl Default for Run {
@@ -186,7 +192,9 @@ mod tests {
 
     #[test]
     fn rows_that_are_there_are_found_whatever_the_steps() {
-        for (rows, pattern) in [(1, 1), (7, 2), (64, 3), (65, 1_000), (1_000, 7), (5_000, 1), (4_999, 64), (640, 65)] {
+        for (rows, pattern) in
+            [(1, 1), (7, 2), (64, 3), (65, 1_000), (1_000, 7), (5_000, 1), (4_999, 64), (640, 65)]
+        {
             let there: Vec<bool> = (0..rows).map(|i| i % pattern != 1).collect();
             let bytes = encoded(&there);
             for step in [1, 3, 64, 100, 5_000] {
@@ -200,7 +208,10 @@ mod tests {
                     placed.resize(chunk.len(), -1.0);
                     levels.spread(&mut placed, found);
                     for (i, x) in chunk.iter().zip(placed) {
-                        assert!(if there[*i] { x == *i as f64 } else { x.is_nan() }, "{rows} {pattern} {step}: {i}");
+                        assert!(
+                            if there[*i] { x == *i as f64 } else { x.is_nan() },
+                            "{rows} {pattern} {step}: {i}"
+                        );
                     }
                 }
             }

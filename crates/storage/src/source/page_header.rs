@@ -163,7 +163,8 @@ impl Compact<'_> {
 mod tests {
     use super::*;
 
-    const HEADER: PageHeader = PageHeader { kind: DATA_PAGE, size: 524_300, values: 65_536, encoding: PLAIN, levels: RLE };
+    const HEADER: PageHeader =
+        PageHeader { kind: DATA_PAGE, size: 524_300, values: 65_536, encoding: PLAIN, levels: RLE };
 
     #[test]
     fn what_was_written_is_read_and_a_part_of_it_is_too_short() {
@@ -189,6 +190,9 @@ mod tests {
         assert_eq!(PageHeader::read(&bytes), Ok((HEADER, bytes.len())));
         assert_eq!(PageHeader::read(&[0x1F; 40]), Err(Flaw::Wrong));
         assert_eq!(PageHeader::read(&[0x1C; 400]), Err(Flaw::Wrong));
-        assert_eq!(PageHeader::read(&[0x15, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), Err(Flaw::Wrong));
+        assert_eq!(
+            PageHeader::read(&[0x15, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]),
+            Err(Flaw::Wrong)
+        );
     }
 }

@@ -55,7 +55,8 @@ impl PlainPages {
         let (start, length) = chunk.byte_range();
         bytes.expect(start..start.saturating_add(length));
         let optional = chunk.column_descr().max_def_level() > 0;
-        let mut pages = PlainPages { chunk: Stretch::new(bytes, start, length), optional, page: Page::default() };
+        let mut pages =
+            PlainPages { chunk: Stretch::new(bytes, start, length), optional, page: Page::default() };
         if pages.chunk.left() == 0 {
             return Ok(None);
         }
@@ -90,7 +91,8 @@ impl PlainPages {
             }
             let (header, length) = self.header()?;
             let rows = usize::try_from(header.values);
-            let (Ok(rows), Ok(bytes), true) = (rows, u64::try_from(header.size), self.is_plain(&header)) else {
+            let (Ok(rows), Ok(bytes), true) = (rows, u64::try_from(header.size), self.is_plain(&header))
+            else {
                 return Err(damaged(&"a page is of another kind than those before it"));
             };
             self.chunk.skip(length as u64)?;
@@ -205,7 +207,8 @@ impl Stretch {
             self.window.drain(..self.at);
             self.at = 0;
             let left = self.end - self.next;
-            let wanted = if left <= WHOLE { left } else { count.max(AHEAD) as u64 - self.window.len() as u64 };
+            let wanted =
+                if left <= WHOLE { left } else { count.max(AHEAD) as u64 - self.window.len() as u64 };
             let (begin, more) = (self.window.len(), wanted.min(left) as usize);
             self.window.resize(begin + more, 0);
             self.bytes.read_exact_at(&mut self.window[begin..], self.next).map_err(|e| damaged(&e))?;
