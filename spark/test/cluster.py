@@ -14,7 +14,7 @@ import tempfile
 import processes
 from product import Product, same
 
-ROWS = 400_000
+ROWS = 100_000
 
 
 def source(folder):
@@ -29,16 +29,17 @@ def source(folder):
 
 def killed_in_mid_job(product, cluster, path):
     """Runs a job, and kills a worker with its executor once that has begun to compute."""
+    before = set(cluster.folder.glob("work-1/app-*"))
     running = product.start(path, "--pipeline", "both", "--format", "json", "--master", cluster.master)
     work = product.folder / "caudal" / "work"
     victim = cluster.workers[0]
 
     def computes():
         assert running.poll() is None, running.communicate()
-        logs = list(cluster.folder.glob("work-1/app-*/*/stderr"))
+        logs = [log for log in cluster.folder.glob("work-1/app-*/*/stderr") if log.parents[1] not in before]
         return any("Finished task" in log.read_text(errors="replace") for log in logs) and list(work.glob("*"))
 
-    processes.wait("no executor of the first worker computes", computes)
+    processes.wait("no executor of the first worker computes", computes, 300)
     assert running.poll() is None, "the job has ended too early to be disturbed"
     processes.end(victim.pid)
     victim.wait()
