@@ -1,5 +1,7 @@
 //! One bucket: keys, journal, data sets and results over an object store.
 
+mod api_keys;
+mod applications;
 mod assignments;
 mod bucket;
 mod datasets;
@@ -16,6 +18,8 @@ mod source;
 mod spark;
 mod table;
 
+pub use api_keys::BucketApiKeys;
+pub use applications::{Applications, Attempt, Note};
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
@@ -26,5 +30,5 @@ pub use source::{
     BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, SpillOptions, Steps,
     scan,
 };
-pub use spark::{Converted, ReadBy, SparkInput, SparkPlaces, WrittenFile};
+pub use spark::{Converted, Reach, ReadBy, SparkInput, SparkPlaces, WrittenFile};
 pub use table::{Column, Table};
