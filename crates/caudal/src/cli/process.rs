@@ -8,8 +8,8 @@ use caudal_app::settings::Overrides;
 use caudal_app::{App, Settings, file_uri, is_s3};
 use caudal_core::job::LOCAL_OWNER;
 use caudal_core::request::{
-    DeviceChoice, EngineChoice, JobRequest, Normalization, OutputFormat, PipelineType, SparkConfig, Source, SourceFormat,
-    StatisticsLevel,
+    DeviceChoice, EngineChoice, JobRequest, Normalization, OutputFormat, PipelineType, Source, SourceFormat,
+    SparkConfig, StatisticsLevel,
 };
 use caudal_core::results::FinalResponse;
 use caudal_core::{Error, ErrorKind, Result};

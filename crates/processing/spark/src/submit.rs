@@ -105,12 +105,7 @@ impl Submit {
         let mut command = Command::new("sh");
         command.args(["-c", GUARD, "caudal-guard"]).arg(spark.spark_submit());
         command.args(["--master", &sizing.master, "--name", name, "--class", "caudal.Job"]);
-        command.args([
-            "--driver-memory",
-            &sizing.driver_memory,
-            "--driver-java-options",
-            &java_options,
-        ]);
+        command.args(["--driver-memory", &sizing.driver_memory, "--driver-java-options", &java_options]);
         for (key, value) in &sizing.conf {
             command.arg("--conf").arg(format!("{key}={value}"));
         }
