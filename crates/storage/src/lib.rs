@@ -23,7 +23,7 @@ pub use applications::{Applications, Attempt, Note};
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
-pub use normalized::FillRows;
+pub use normalized::{FillRows, Filler, json_array};
 pub use records::BucketRecords;
 pub use s3::{S3Location, is_s3};
 pub use source::{
