@@ -9,7 +9,7 @@ use caudal_app::{App, Settings, file_uri, is_s3};
 use caudal_core::job::LOCAL_OWNER;
 use caudal_core::request::{
     DeviceChoice, EngineChoice, JobRequest, Normalization, OutputFormat, PipelineType, Source, SourceFormat,
-    StatisticsLevel,
+    SparkConfig, StatisticsLevel,
 };
 use caudal_core::results::FinalResponse;
 use caudal_core::{Error, ErrorKind, Result};
@@ -55,6 +55,8 @@ pub struct ProcessArguments {
     /// Where a job on Spark runs: local[*], spark://host:7077, yarn, k8s://https://host:port.
     #[arg(long, value_name = "URL")]
     master: Option<String>,
+    #[command(flatten)]
+    spark: SparkConfigArguments,
     #[arg(long, value_parser = names::<DeviceChoice>(DeviceChoice::NAMES), default_value = "auto")]
     device: DeviceChoice,
     /// The form of the stored normalised data; JSON up to 1,000,000 cells, Parquet beyond, when it is not given.
@@ -71,6 +73,36 @@ pub struct ProcessArguments {
     /// A settings file; ./caudal.toml where there is one.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// How large a job on Spark is to be; what is not asked for is chosen.
+#[derive(Args)]
+struct SparkConfigArguments {
+    /// Executors of a job on Spark.
+    #[arg(long, value_name = "NUMBER")]
+    executor_instances: Option<u32>,
+    /// Memory of each, such as 2g.
+    #[arg(long, value_name = "SIZE")]
+    executor_memory: Option<String>,
+    /// Cores of each.
+    #[arg(long, value_name = "NUMBER")]
+    executor_cores: Option<u32>,
+    /// Partitions of a shuffle on Spark.
+    #[arg(long, value_name = "NUMBER")]
+    shuffle_partitions: Option<u32>,
+}
+
+impl SparkConfigArguments {
+    /// `None` where nothing was asked for.
+    fn config(&self) -> Option<SparkConfig> {
+        let config = SparkConfig {
+            executor_instances: self.executor_instances,
+            executor_memory: self.executor_memory.clone(),
+            executor_cores: self.executor_cores,
+            shuffle_partitions: self.shuffle_partitions,
+        };
+        (config != SparkConfig::default()).then_some(config)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -182,6 +214,7 @@ fn request(file: &Path, arguments: &ProcessArguments) -> Result<JobRequest> {
         engine: arguments.engine,
         statistics: arguments.statistics,
         device: arguments.device,
+        spark_config: arguments.spark.config(),
         output_format: arguments.output_format,
         ..JobRequest::default()
     })
