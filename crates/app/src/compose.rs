@@ -8,6 +8,7 @@ use caudal_core::export::NormalizedData;
 use caudal_core::ports::{Ids, Pipeline};
 use caudal_core::spark::SparkEngine;
 use caudal_normalize::CpuNormalizer;
+use caudal_orchestration::retry::Dice;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
@@ -36,7 +37,10 @@ impl App {
     pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
         caudal_kernels::return_large_blocks();
         caudal_kernels::compute_on(settings.threads());
-        let bucket = store::open(settings)?;
+        let mut bucket = store::open(settings)?;
+        if takes_over && settings.storage.sync {
+            bucket = bucket.durable()?;
+        }
         probe(&bucket, takes_over).await?;
         let functions = functions::connect(settings, &bucket)?;
         let datasets = store::datasets(settings, &bucket)?;
@@ -58,6 +62,7 @@ impl App {
             pipelines,
             spark: Some(spark),
             handover: functions.handover.clone(),
+            dice: Arc::new(Dice::seeded(RandomIds.entry_id().as_u128() as u64)),
             writer: RandomIds.entry_id(),
         };
         let options = OrchestratorOptions {
@@ -65,6 +70,9 @@ impl App {
             running_jobs: settings.running_jobs(),
             admitted_jobs: settings.orchestration.admitted_jobs,
             lease: settings.orchestration.lease(),
+            retry: settings.orchestration.retry(),
+            stage_deadline: settings.orchestration.stage_deadline(),
+            job_deadline: settings.orchestration.job_deadline(),
             takes_over,
             cores: cores(),
             prices: settings.prices.clone(),

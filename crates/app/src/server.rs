@@ -1,5 +1,7 @@
 //! The HTTP server: one router over one running [`App`].
 
+use std::time::Duration;
+
 use axum::Router;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::{Gateway, GatewayOptions};
@@ -30,6 +32,7 @@ pub struct Server {
     listener: TcpListener,
     router: Router,
     app: App,
+    drain: Duration,
 }
 
 impl Server {
@@ -53,7 +56,7 @@ impl Server {
                 .hint("another program may have it; choose one with --listen")
         })?;
         let app = App::start(settings, true).await?;
-        Ok(Server { listener, router: router(&app, settings)?, app })
+        Ok(Server { listener, router: router(&app, settings)?, app, drain: settings.server.drain() })
     }
 
     /// Where it listens; the port is the one that was taken.
@@ -64,13 +67,27 @@ impl Server {
         self.listener.local_addr().map_err(|e| Error::new(ErrorKind::Internal, "no local address").cause(e))
     }
 
-    /// Answers until `shutdown` resolves, then lets the open requests end.
+    /// Answers until `shutdown` resolves. Then nothing is taken in any more, jobs that run may end for as long as the
+    /// settings say, and open requests are answered.
     ///
     /// # Errors
     /// `Internal` when the listener fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         self.app.measure_host();
-        let served = caudal_gateway::serve(self.listener, self.router, shutdown).await;
+        let (told, mut heard) = tokio::sync::watch::channel(false);
+        let stop = async move {
+            shutdown.await;
+            // Heard as long as the server runs.
+            let _ = told.send(true);
+        };
+        let orchestrator = self.app.orchestrator.clone();
+        let drain = async move {
+            // An error is the end of whoever tells, which is as good.
+            let _ = heard.wait_for(|told| *told).await;
+            orchestrator.drain(self.drain).await;
+        };
+        let serve = caudal_gateway::serve(self.listener, self.router, stop);
+        let (served, ()) = tokio::join!(serve, drain);
         self.app.orchestrator.shutdown().await;
         served.map_err(|e| Error::new(ErrorKind::Internal, "the listener failed").cause(e))
     }

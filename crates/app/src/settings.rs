@@ -39,6 +39,7 @@ pub struct StorageSettings {
     bucket: String,
     s3_endpoint: String,
     s3_allow_http: bool,
+    pub sync: bool,
     #[serde(skip)]
     aws: AwsVariables,
 }
@@ -109,6 +110,7 @@ pub struct ServerSettings {
     pub address: SocketAddr,
     default_wait_seconds: f64,
     max_wait_seconds: f64,
+    drain_seconds: f64,
     max_body: String,
 }
 
@@ -137,6 +139,11 @@ pub struct OrchestrationSettings {
     running_jobs: usize,
     pub admitted_jobs: usize,
     lease_seconds: f64,
+    retries: u32,
+    retry_first_seconds: f64,
+    retry_longest_seconds: f64,
+    stage_seconds: f64,
+    job_seconds: f64,
 }
 
 /// Functions on AWS Lambda that do a part of the work; empty names for none.
@@ -216,14 +223,12 @@ impl Settings {
                 "server.default_wait_seconds and server.max_wait_seconds are 0 or more seconds",
             ));
         }
-        if !(0.1..=3600.0).contains(&self.orchestration.lease_seconds) {
-            return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
+        self.orchestration.check()?;
+        if !(0.0..=3600.0).contains(&self.server.drain_seconds) {
+            return Err(invalid("server.drain_seconds is between 0 and 3600 seconds"));
         }
         if !(1.0..=900.0).contains(&self.functions.stage_seconds) {
             return Err(invalid("functions.stage_seconds is between 1 and 900 seconds"));
-        }
-        if self.orchestration.mailbox_size == 0 || self.orchestration.admitted_jobs == 0 {
-            return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
         }
         Ok(())
     }
@@ -308,8 +313,44 @@ impl SparkSettings {
 }
 
 impl OrchestrationSettings {
+    fn check(&self) -> Result<()> {
+        if !(0.1..=3600.0).contains(&self.lease_seconds) {
+            return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
+        }
+        if self.mailbox_size == 0 || self.admitted_jobs == 0 {
+            return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
+        }
+        let waits = [self.retry_first_seconds, self.retry_longest_seconds];
+        if waits.iter().any(|s| !(0.0..=3600.0).contains(s)) {
+            return Err(invalid("orchestration.retry_*_seconds are between 0 and 3600 seconds"));
+        }
+        if [self.stage_seconds, self.job_seconds].iter().any(|s| !(0.0..=1e8).contains(s)) {
+            return Err(invalid("orchestration.stage_seconds and orchestration.job_seconds are 0 or more seconds"));
+        }
+        Ok(())
+    }
+
     pub fn lease(&self) -> Duration {
         Duration::from_secs_f64(self.lease_seconds)
+    }
+
+    #[cfg(feature = "orchestrator")]
+    pub fn retry(&self) -> caudal_orchestration::retry::RetryPolicy {
+        caudal_orchestration::retry::RetryPolicy {
+            budget: self.retries,
+            first: Duration::from_secs_f64(self.retry_first_seconds),
+            longest: Duration::from_secs_f64(self.retry_longest_seconds),
+        }
+    }
+
+    /// How long one stage may take.
+    pub fn stage_deadline(&self) -> Option<Duration> {
+        (self.stage_seconds > 0.0).then(|| Duration::from_secs_f64(self.stage_seconds))
+    }
+
+    /// How long a job may take in all.
+    pub fn job_deadline(&self) -> Option<Duration> {
+        (self.job_seconds > 0.0).then(|| Duration::from_secs_f64(self.job_seconds))
     }
 }
 
@@ -323,6 +364,11 @@ impl FunctionSettings {
 impl ServerSettings {
     pub fn default_wait(&self) -> Duration {
         Duration::from_secs_f64(self.default_wait_seconds)
+    }
+
+    /// How long jobs that run may go on once the server is told to end.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs_f64(self.drain_seconds)
     }
 
     pub fn max_wait(&self) -> Duration {

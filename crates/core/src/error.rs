@@ -45,6 +45,10 @@ pub enum ErrorKind {
     /// The bucket breaks a rule that the journal stands on.
     UnsuitableStorage,
     Cancelled,
+    /// The job, or one of its stages, took longer than it was given.
+    DeadlineExceeded,
+    /// The job brought down whoever worked on it, again and again.
+    PoisonousJob,
     /// A fault of ours.
     Internal,
 }
@@ -52,7 +56,7 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 20] = [
+    pub const ALL: [ErrorKind; 22] = [
         MalformedRequest,
         InvalidRequest,
         InvalidData,
@@ -72,6 +76,8 @@ impl ErrorKind {
         StorageUnavailable,
         UnsuitableStorage,
         Cancelled,
+        DeadlineExceeded,
+        PoisonousJob,
         Internal,
     ];
 
@@ -97,6 +103,8 @@ impl ErrorKind {
             StorageUnavailable => "storage-unavailable",
             UnsuitableStorage => "unsuitable-storage",
             Cancelled => "cancelled",
+            DeadlineExceeded => "deadline-exceeded",
+            PoisonousJob => "poisonous-job",
             Internal => "internal",
         }
     }
@@ -123,6 +131,8 @@ impl ErrorKind {
             StorageUnavailable => "The storage does not answer",
             UnsuitableStorage => "The storage does not keep what jobs stand on",
             Cancelled => "The job was cancelled",
+            DeadlineExceeded => "The job took longer than it was given",
+            PoisonousJob => "The job brought down whoever worked on it",
             Internal => "Something went wrong inside Caudal",
         }
     }
@@ -151,6 +161,9 @@ pub struct Error {
     pub faults: Faults,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
+    /// Seconds after which whoever refused wants to be asked again, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
     #[serde(skip)]
     pub cause: Option<String>,
 }
@@ -163,6 +176,7 @@ impl Error {
             hint: None,
             faults: Faults::default(),
             job_id: None,
+            retry_after: None,
             cause: None,
         }
     }
@@ -180,6 +194,11 @@ impl Error {
 
     pub fn cause(mut self, cause: impl std::fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
+        self
+    }
+
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 

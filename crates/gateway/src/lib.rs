@@ -21,6 +21,7 @@ mod header_list;
 pub mod health;
 pub mod job_request;
 pub mod jobs;
+pub mod metrics;
 mod negotiate;
 pub mod openapi;
 mod owner;
@@ -76,6 +77,7 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(data::data))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(error_pages::page))
         .routes(routes!(openapi::document))
 }

@@ -40,7 +40,8 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Conflict | ErrorKind::NotFinished | ErrorKind::Cancelled => StatusCode::CONFLICT,
         ErrorKind::Overloaded | ErrorKind::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::EngineFailed => StatusCode::BAD_GATEWAY,
-        ErrorKind::Internal | ErrorKind::UnsuitableStorage => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Internal | ErrorKind::PoisonousJob | ErrorKind::UnsuitableStorage => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -77,6 +78,12 @@ impl Problem {
             Some(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             None => status_of(self.kind()),
         }
+    }
+
+    /// Seconds after which the same request may succeed.
+    fn retry_after(&self) -> Option<u32> {
+        let usual = retry_after(self.kind()).map(u32::from);
+        usual.map(|usual| usual.max(self.error.retry_after.unwrap_or(0)))
     }
 
     fn log(&self) {
@@ -155,7 +162,7 @@ impl ProblemDetails {
     /// `pages` is [`crate::GatewayOptions::error_pages`].
     pub fn new(problem: Problem, pages: &str) -> ProblemDetails {
         let status = problem.status().as_u16();
-        let Error { kind, detail, hint, faults, job_id, cause: _ } = *problem.error;
+        let Error { kind, detail, hint, faults, job_id, retry_after: _, cause: _ } = *problem.error;
         let told = !faults.is_empty();
         ProblemDetails {
             page: format!("{}/{}", pages.trim_end_matches('/'), kind.code()),
@@ -181,11 +188,11 @@ pub(crate) async fn render(State(gateway): State<Arc<Gateway>>, request: Request
     });
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     problem.log();
-    let (kind, outside_of) = (problem.kind(), problem.outside_of);
+    let (seconds, outside_of) = (problem.retry_after(), problem.outside_of);
     let details = ProblemDetails::new(problem, &gateway.options.error_pages);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(CONTENT_LENGTH);
-    if let Some(seconds) = retry_after(kind) {
+    if let Some(seconds) = seconds {
         parts.headers.insert(RETRY_AFTER, seconds.into());
     }
     if let Some(Ok(value)) = outside_of.map(|size| HeaderValue::try_from(format!("bytes */{size}"))) {
@@ -297,6 +304,7 @@ mod tests {
             updated_at: at,
             transitions: vec![],
             attempts: 1,
+            attempt_history: vec![],
             error: None,
         };
         let cancelled = error_of_ended(&job(JobState::Cancelled));

@@ -3,6 +3,7 @@
 mod assignments;
 mod bucket;
 mod datasets;
+mod durable;
 mod index;
 mod inline;
 mod journal;
@@ -14,6 +15,7 @@ mod records;
 mod s3;
 mod source;
 mod spark;
+mod sweep;
 mod table;
 
 pub use assignments::{Assignments, StageReport};
@@ -27,4 +29,5 @@ pub use source::{
     scan,
 };
 pub use spark::{Converted, ReadBy, SparkInput, SparkPlaces, WrittenFile};
+pub use sweep::{Garbage, Retention};
 pub use table::{Column, Table};

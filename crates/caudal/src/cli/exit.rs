@@ -11,11 +11,14 @@ pub fn code(error: &Error) -> u8 {
         ErrorKind::InvalidData | ErrorKind::TooLarge => 65,
         ErrorKind::SourceUnavailable | ErrorKind::NotFound => 66,
         ErrorKind::UnavailableEngine | ErrorKind::NotAcceptable | ErrorKind::MethodNotAllowed => 69,
-        ErrorKind::EngineFailed => 70,
+        ErrorKind::EngineFailed | ErrorKind::PoisonousJob => 70,
         ErrorKind::InsufficientMemory | ErrorKind::InsufficientDisk => 71,
         ErrorKind::StorageUnavailable => 74,
         ErrorKind::UnsuitableStorage => 78,
-        ErrorKind::Overloaded | ErrorKind::NotFinished | ErrorKind::Conflict => 75,
+        ErrorKind::Overloaded
+        | ErrorKind::NotFinished
+        | ErrorKind::Conflict
+        | ErrorKind::DeadlineExceeded => 75,
         ErrorKind::Cancelled => 130,
         ErrorKind::Internal => INTERNAL,
     }

@@ -49,19 +49,39 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
         ..arguments.memory.overrides()
     })?;
     let server = Server::bind(&settings, arguments.insecure).await?;
-    let stop = shutdown_signal()?;
+    let (first, second) = shutdown_signals()?;
     eprintln!("caudal listens on http://{}", server.address()?);
-    server.run(stop).await
+    tokio::select! {
+        served = server.run(first) => served,
+        () = second => {
+            let detail = "a second signal ended the server at once; the journal keeps its jobs";
+            Err(Error::new(ErrorKind::Cancelled, detail))
+        }
+    }
 }
 
-fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+/// The first signal to end, and the second.
+fn shutdown_signals() -> Result<(impl Future<Output = ()> + Send + 'static, impl Future<Output = ()>)> {
     let unwatchable = |e| Error::new(ErrorKind::Internal, "signals cannot be waited for").cause(e);
     let mut terminate = signal(SignalKind::terminate()).map_err(unwatchable)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unwatchable)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (told, mut heard) = tokio::sync::watch::channel(0_u8);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            told.send_modify(|count| *count = count.saturating_add(1));
         }
-    })
+    });
+    let mut again = heard.clone();
+    let first = async move {
+        // The task that tells lives as long as the process.
+        let _ = heard.wait_for(|count| *count >= 1).await;
+    };
+    let second = async move {
+        let _ = again.wait_for(|count| *count >= 2).await;
+    };
+    Ok((first, second))
 }

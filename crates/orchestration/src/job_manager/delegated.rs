@@ -7,7 +7,7 @@ use caudal_core::results::SparkProcessing;
 use caudal_core::{Error, ErrorKind, JobState, Result};
 
 use super::comparison::compare;
-use super::stages::{PROFILED, READ};
+use super::stages::{PROFILED, READ, within};
 use crate::orchestrator::Desk;
 use crate::running::RunningJob;
 
@@ -22,7 +22,8 @@ pub async fn run(desk: &Desk, job: &Arc<RunningJob>, plan: &Plan) -> Result<()> 
     })?;
     job.delegate(ports, JobState::Normalizing, "spark").await?;
     job.enter(ports, JobState::SparkProcessing, None).await?;
-    let outcome = spark.run(&job.stage_input(READ, PROFILED).await, plan).await?;
+    let input = job.stage_input(READ, PROFILED).await;
+    let outcome = within(desk, job, spark.run(&input, plan)).await?;
     let pipelines =
         SparkProcessing { spark: Some(outcome.application), ..compare(outcome.rdd, outcome.dataframe) };
     ports.records.put_normalization(job.id(), &outcome.normalization).await?;
