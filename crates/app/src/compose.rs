@@ -13,11 +13,12 @@ use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
 use caudal_storage::{Bucket, BucketRecords};
+use tokio::task::AbortHandle;
 
 use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
 use crate::settings::Settings;
-use crate::store;
+use crate::{store, sweep};
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub struct App {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
     planner: Arc<MeasuredPlanner>,
+    bucket: Bucket,
     #[cfg(feature = "lambda-http")]
     handover: Option<Arc<dyn caudal_core::ports::Handover>>,
 }
@@ -55,7 +57,7 @@ impl App {
         let ports = Ports {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(RandomIds),
-            records: Arc::new(BucketRecords::new(bucket)),
+            records: Arc::new(BucketRecords::new(bucket.clone())),
             sources,
             planner: planner.clone(),
             normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
@@ -82,6 +84,7 @@ impl App {
             orchestrator,
             data: Arc::new(datasets),
             planner,
+            bucket,
             #[cfg(feature = "lambda-http")]
             handover: functions.handover,
         })
@@ -107,6 +110,14 @@ impl App {
                 tracing::warn!(%error, cause = error.cause, "this host could not be measured");
             }
         });
+    }
+}
+
+impl App {
+    /// Sweeps the bucket in the background, as often as the settings say.
+    pub fn sweep_now_and_then(&self, settings: &Settings) -> Option<AbortHandle> {
+        let (every, retention) = (settings.retention.sweeps()?, settings.retention.retention());
+        Some(tokio::spawn(sweep::keep_sweeping(self.bucket.clone(), retention, every)).abort_handle())
     }
 }
 

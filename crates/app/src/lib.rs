@@ -15,6 +15,8 @@ pub mod settings;
 #[cfg(feature = "orchestrator")]
 pub mod spark;
 mod store;
+#[cfg(feature = "orchestrator")]
+pub mod sweep;
 
 pub use caudal_storage::{file_uri, is_s3};
 #[cfg(feature = "orchestrator")]

@@ -6,6 +6,7 @@ use axum::Router;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::{Gateway, GatewayOptions};
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 
 use crate::compose::App;
 use crate::settings::Settings;
@@ -33,6 +34,7 @@ pub struct Server {
     router: Router,
     app: App,
     drain: Duration,
+    sweeper: Option<AbortHandle>,
 }
 
 impl Server {
@@ -56,7 +58,8 @@ impl Server {
                 .hint("another program may have it; choose one with --listen")
         })?;
         let app = App::start(settings, true).await?;
-        Ok(Server { listener, router: router(&app, settings)?, app, drain: settings.server.drain() })
+        let sweeper = app.sweep_now_and_then(settings);
+        Ok(Server { listener, router: router(&app, settings)?, app, drain: settings.server.drain(), sweeper })
     }
 
     /// Where it listens; the port is the one that was taken.
@@ -88,6 +91,9 @@ impl Server {
         };
         let serve = caudal_gateway::serve(self.listener, self.router, stop);
         let (served, ()) = tokio::join!(serve, drain);
+        if let Some(sweeper) = self.sweeper {
+            sweeper.abort();
+        }
         self.app.orchestrator.shutdown().await;
         served.map_err(|e| Error::new(ErrorKind::Internal, "the listener failed").cause(e))
     }

@@ -95,10 +95,12 @@ pub async fn after(desk: &Desk, job: &RunningJob, error: Error) -> Next {
         tracing::warn!(job = %job.id(), %error, "leaving the job to another instance");
         return Next::Leave;
     }
-    let used = job.retries().await;
-    let Some(wait) = desk.options.retry.wait(used, &error, desk.ports.dice.draw()) else {
-        return Next::End(Box::new(error));
+    let wait = match error.kind {
+        // It may have been the memory that other jobs held: with all of it, it is tried once more.
+        ErrorKind::InsufficientMemory if desk.jobs.len() > 1 && job.seclude() => Some(Duration::ZERO),
+        _ => desk.options.retry.wait(job.retries().await, &error, desk.ports.dice.draw()),
     };
+    let Some(wait) = wait else { return Next::End(Box::new(error)) };
     desk.counters.retried.add();
     tracing::info!(job = %job.id(), %error, cause = error.cause, ?wait, "the job will be tried again");
     match job.begin_attempt(&desk.ports, AttemptCause::Retried, Some(error), wait).await {

@@ -2,7 +2,7 @@
 //! does not also know or that could not be computed again.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub struct RunningJob {
     book: tokio::sync::Mutex<Book>,
     holder: Mutex<Holder>,
     panics: AtomicU32,
+    /// Whether it runs, or is to run, while no other job does.
+    alone: AtomicBool,
     stop: watch::Sender<Option<Stop>>,
     progress: watch::Sender<Progress>,
     result: watch::Sender<Option<Arc<JobResult>>>,
@@ -95,6 +97,7 @@ impl RunningJob {
             book: tokio::sync::Mutex::new(Book { stored: journal, pending: Vec::new() }),
             holder: Mutex::new(Holder::Validation),
             panics: AtomicU32::new(0),
+            alone: AtomicBool::new(false),
             stop: watch::channel(None).0,
             progress: watch::channel(progress).0,
             result: watch::channel(None).0,
@@ -120,6 +123,15 @@ impl RunningJob {
     /// Counts an actor's fall over this job; false once it has caused too many.
     pub fn may_try_again(&self) -> bool {
         self.panics.fetch_add(1, Ordering::Relaxed) + 1 < PANICS_ALLOWED
+    }
+
+    /// Has the job run while no other job does from now on; false where it did already.
+    pub fn seclude(&self) -> bool {
+        !self.alone.swap(true, Ordering::Relaxed)
+    }
+
+    pub fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
     }
 
     /// Has all work on the job stop; the first reason counts.

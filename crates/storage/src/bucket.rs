@@ -31,6 +31,8 @@ const CREATIONS: u32 = 8;
 enum Place {
     Folder(Arc<PathBuf>),
     S3(Arc<S3Location>),
+    /// A store that tests bring along and that keeps the rules of S3.
+    Other,
     Memory,
 }
 
@@ -57,7 +59,7 @@ impl Bucket {
     pub fn durable(self) -> Result<Bucket> {
         match &self.place {
             Place::Folder(folder) => Ok(Bucket { syncer: Some(Syncer::open(folder)?), ..self }),
-            Place::S3(_) | Place::Memory => Ok(self),
+            Place::S3(_) | Place::Other | Place::Memory => Ok(self),
         }
     }
 
@@ -71,12 +73,12 @@ impl Bucket {
 
     /// A bucket over a store of another kind, which keeps the rules of S3.
     pub fn over(store: Arc<dyn ObjectStore>) -> Bucket {
-        Bucket { store, place: Place::Memory, syncer: None }
+        Bucket { store, place: Place::Other, syncer: None }
     }
 
     /// A bucket that is gone with the process.
     pub fn memory() -> Bucket {
-        Bucket::over(Arc::new(InMemory::new()))
+        Bucket { store: Arc::new(InMemory::new()), place: Place::Memory, syncer: None }
     }
 
     /// Where the bucket itself is.
@@ -89,20 +91,20 @@ impl Bucket {
         match &self.place {
             Place::Folder(folder) => file_uri(&folder.join(key.as_ref())).replacen("file:", "file://", 1),
             Place::S3(location) => location.uri(key.as_ref()),
-            Place::Memory => format!("memory:///{key}"),
+            Place::Other | Place::Memory => format!("memory:///{key}"),
         }
     }
 
     /// Whether it is on other machines.
     pub fn is_remote(&self) -> bool {
-        matches!(self.place, Place::S3(_))
+        matches!(self.place, Place::S3(_) | Place::Other)
     }
 
     /// The file that an object is, where the bucket is a folder.
     pub(crate) fn file(&self, key: &Path) -> Option<PathBuf> {
         match &self.place {
             Place::Folder(folder) => Some(folder.join(key.as_ref())),
-            Place::S3(_) | Place::Memory => None,
+            Place::S3(_) | Place::Other | Place::Memory => None,
         }
     }
 

@@ -3,6 +3,7 @@
 mod doctor;
 mod exit;
 mod figures;
+mod gc;
 mod memory;
 mod process;
 mod progress;
@@ -33,6 +34,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
+    /// Take away what nobody needs any more: jobs past their time, and what killed processes left.
+    Gc(gc::GcArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
 }
@@ -54,6 +57,7 @@ pub fn run() -> ExitCode {
             Command::Process(arguments) => process::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
+            Command::Gc(arguments) => gc::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
         }
     });

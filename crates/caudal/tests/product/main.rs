@@ -9,6 +9,7 @@
 mod accuracy;
 mod command_line;
 mod derived;
+mod durability;
 mod files;
 mod formats;
 mod house;

@@ -160,6 +160,9 @@ impl JobManagerActor {
                 continue;
             }
             if job.abandonments().await >= DEATHS_IN_COMPANY {
+                job.seclude();
+            }
+            if job.is_alone() {
                 if !self.running.is_empty() {
                     return;
                 }

@@ -30,6 +30,8 @@ pub enum Turn {
     Hang,
     /// The data is not what it should be.
     WrongData,
+    /// There is too little memory.
+    TooLittleMemory,
     /// Another instance writes the entry behind `queued`.
     TakenByAnother,
     RefuseNormalization,
@@ -440,6 +442,9 @@ impl Sources for Bucket {
         assert!(!self.met(Turn::PanicInStage), "the stage falls, as the test asked");
         if self.met(Turn::WrongData) {
             return Err(Error::new(ErrorKind::InvalidData, "the source holds no numbers"));
+        }
+        if self.met(Turn::TooLittleMemory) {
+            return Err(Error::new(ErrorKind::InsufficientMemory, "the data does not fit"));
         }
         if self.met(Turn::Hang) {
             std::future::pending::<()>().await;

@@ -80,3 +80,21 @@ async fn an_entry_whose_confirmation_was_lost_is_found_to_be_ones_own() {
     assert_eq!((state, error), (JobState::Completed, None));
     assert_eq!(bucket.turns_left(Turn::LoseConfirmation), 0);
 }
+
+#[tokio::test]
+async fn a_job_that_had_too_little_memory_beside_others_is_tried_once_more_alone() {
+    for (times, state) in [(1, JobState::Completed), (2, JobState::Failed)] {
+        let bucket = Bucket::new();
+        let orchestrator = Orchestrator::start(bucket.ports(), options()).await.unwrap();
+        bucket.turn(Turn::WaitForCancel, 1);
+        let mut beside = orchestrator.submit(submission()).await.unwrap();
+        crate::stopping::until(|| bucket.turns_left(Turn::WaitForCancel) == 0).await;
+        bucket.turn(Turn::TooLittleMemory, times);
+        let mut large = orchestrator.submit(submission()).await.unwrap();
+        crate::stopping::until(|| bucket.causes(large.job_id).len() == 2).await;
+        assert_eq!(bucket.turns_left(Turn::TooLittleMemory), times - 1, "it waits until it is alone");
+        orchestrator.cancel("local", beside.job_id).await.unwrap();
+        ended(&mut beside).await;
+        assert_eq!(ended(&mut large).await.0, state);
+    }
+}

@@ -17,3 +17,4 @@ mod scanning;
 mod sources;
 mod spilling;
 mod support;
+mod sweeping;
