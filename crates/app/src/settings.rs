@@ -365,7 +365,9 @@ impl OrchestrationSettings {
             return Err(invalid("orchestration.retry_*_seconds are between 0 and 3600 seconds"));
         }
         if [self.stage_seconds, self.job_seconds].iter().any(|s| !(0.0..=1e8).contains(s)) {
-            return Err(invalid("orchestration.stage_seconds and orchestration.job_seconds are 0 or more seconds"));
+            return Err(invalid(
+                "orchestration.stage_seconds and orchestration.job_seconds are 0 or more seconds",
+            ));
         }
         Ok(())
     }

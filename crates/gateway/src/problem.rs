@@ -41,7 +41,9 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Overloaded | ErrorKind::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::EngineFailed => StatusCode::BAD_GATEWAY,
         ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        ErrorKind::Internal | ErrorKind::PoisonousJob | ErrorKind::UnsuitableStorage => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::Internal | ErrorKind::PoisonousJob | ErrorKind::UnsuitableStorage => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 

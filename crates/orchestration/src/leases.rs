@@ -11,6 +11,7 @@ use std::time::Duration;
 use caudal_core::journal::{AttemptCause, Beat, Lease};
 use caudal_core::{JobId, Result};
 use kameo::actor::ActorRef;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -20,6 +21,9 @@ use crate::validation::{Resume, ValidationActor};
 
 /// Signs of life before an instance's silence means anything.
 const BEATS: u32 = 3;
+
+/// Jobs that are taken up at the same time.
+const AT_ONCE: usize = 16;
 
 /// Between two looks whether somebody else went on with a job that runs here.
 const LOOK_OUT: Duration = Duration::from_millis(700);
@@ -126,15 +130,21 @@ impl Watch {
         let theirs: Vec<JobId> = active.into_iter().filter(|job| desk.jobs.get(*job).is_none()).collect();
         self.holders.retain(|job, _| theirs.binary_search(job).is_ok());
         let mut looked = Vec::new();
+        let mut taken_up = JoinSet::new();
         for job in theirs {
-            if desk.jobs.len() >= desk.options.admitted_jobs || desk.is_closing() {
+            if desk.jobs.len() + taken_up.len() >= desk.options.admitted_jobs || desk.is_closing() {
                 break;
             }
             if let Some(cause) = self.look(desk, job, &mut looked).await? {
+                while taken_up.len() >= AT_ONCE {
+                    taken_up.join_next().await;
+                }
+                let validation = validation.clone();
                 // Refused only when the process stops: somebody else takes the job.
-                let _ = validation.tell(Resume(job, cause)).await;
+                taken_up.spawn(async move { validation.ask(Resume(job, cause)).await.is_ok() });
             }
         }
+        while taken_up.join_next().await.is_some() {}
         Ok(())
     }
 
@@ -171,8 +181,7 @@ impl Watch {
             let found = desk.ports.records.beat(writer).await?;
             let number = found.map_or(u64::MAX, |beat| beat.number);
             let allowed = found.map_or(desk.options.lease, |beat| seconds(&beat));
-            let seen =
-                self.seen.entry(writer).or_insert(Seen { number, since: now, lapsed: false });
+            let seen = self.seen.entry(writer).or_insert(Seen { number, since: now, lapsed: false });
             if seen.number != number {
                 *seen = Seen { number, since: now, lapsed: false };
             }
@@ -182,18 +191,35 @@ impl Watch {
     }
 }
 
-/// [Keeps](keep) leases until the process stops, also after a fall.
-pub async fn keep_on(desk: Arc<Desk>, validation: ActorRef<ValidationActor>, mut watch: Watch) {
+/// [Gives signs of life](live) and [takes over](take_up) until the process stops, also after a fall.
+pub async fn keep_on(desk: Arc<Desk>, validation: ActorRef<ValidationActor>, watch: Watch) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(again_and_again("the heart", desk.clone(), live));
+    tasks.spawn(again_and_again("the look-out", desk.clone(), look_out));
+    if desk.options.takes_over {
+        let watch = Arc::new(Mutex::new(watch));
+        let take_up = move |desk| take_up(desk, validation.clone(), watch.clone());
+        tasks.spawn(again_and_again("the take-over", desk, take_up));
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Begins work anew that falls.
+async fn again_and_again<W: Future<Output = ()> + Send + 'static>(
+    name: &'static str,
+    desk: Arc<Desk>,
+    work: impl Fn(Arc<Desk>) -> W,
+) {
     loop {
-        let mut keeper = JoinSet::new();
-        keeper.spawn(keep(desk.clone(), validation.clone(), std::mem::take(&mut watch)));
-        keeper.join_next().await;
-        tracing::error!("the keeper of leases fell and begins anew");
+        let mut task = JoinSet::new();
+        task.spawn(work(desk.clone()));
+        task.join_next().await;
+        tracing::error!("{name} fell, and begins anew");
     }
 }
 
-/// Gives signs of life, and takes over what others leave where that was asked for.
-async fn keep(desk: Arc<Desk>, validation: ActorRef<ValidationActor>, mut watch: Watch) {
+/// Gives signs of life.
+async fn live(desk: Arc<Desk>) {
     let mut number = 0;
     let mut given = desk.ports.clock.monotonic();
     loop {
@@ -212,9 +238,14 @@ async fn keep(desk: Arc<Desk>, validation: ActorRef<ValidationActor>, mut watch:
                 tracing::warn!(%error, cause = error.cause, "no sign of life could be given");
             }
         }
-        if desk.options.takes_over
-            && let Err(error) = watch.adopt(&desk, &validation).await
-        {
+    }
+}
+
+/// Takes over what others leave.
+async fn take_up(desk: Arc<Desk>, validation: ActorRef<ValidationActor>, watch: Arc<Mutex<Watch>>) {
+    loop {
+        tokio::time::sleep(desk.options.lease / BEATS).await;
+        if let Err(error) = watch.lock().await.adopt(&desk, &validation).await {
             tracing::warn!(%error, cause = error.cause, "abandoned jobs could not be looked for");
         }
     }
@@ -233,7 +264,7 @@ async fn leave_what_was_taken(desk: &Desk) {
 }
 
 /// Stops work on jobs of which somebody else wrote the next entry: took them over, or cancelled them.
-pub async fn look_out(desk: Arc<Desk>) {
+async fn look_out(desk: Arc<Desk>) {
     loop {
         tokio::time::sleep(LOOK_OUT).await;
         for job in desk.jobs.all() {

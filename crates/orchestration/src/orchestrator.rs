@@ -128,7 +128,7 @@ pub struct Orchestrator {
     validation: ActorRef<ValidationActor>,
     job_manager: ActorRef<JobManagerActor>,
     supervisor: ActorRef<Supervisor>,
-    keepers: [AbortHandle; 2],
+    keeper: AbortHandle,
 }
 
 impl Orchestrator {
@@ -148,9 +148,8 @@ impl Orchestrator {
             watch.adopt(&desk, &validation).await?;
         }
         let keeper = tokio::spawn(leases::keep_on(desk.clone(), validation.clone(), watch));
-        let look_out = tokio::spawn(leases::look_out(desk.clone()));
-        let keepers = [keeper.abort_handle(), look_out.abort_handle()];
-        Ok(Orchestrator { desk, validation, job_manager, supervisor, keepers })
+        let keeper = keeper.abort_handle();
+        Ok(Orchestrator { desk, validation, job_manager, supervisor, keeper })
     }
 
     /// Validates a request, stores it and journals `queued`.
@@ -171,7 +170,11 @@ impl Orchestrator {
             Err(_) => Err(stopped()),
         };
         let counters = &self.desk.counters;
-        if answer.is_ok() { counters.accepted.add() } else { counters.refused.add() }
+        if answer.is_ok() {
+            counters.accepted.add()
+        } else {
+            counters.refused.add()
+        }
         answer
     }
 
@@ -280,7 +283,7 @@ impl Orchestrator {
     /// Stops the actors; jobs that run are left in the journal for another instance or the next start.
     pub async fn shutdown(self) {
         self.drain(Duration::ZERO).await;
-        self.keepers.iter().for_each(AbortHandle::abort);
+        self.keeper.abort();
         // An actor that has stopped already cannot be told to.
         let _ = self.supervisor.stop_gracefully().await;
         self.supervisor.wait_for_shutdown().await;

@@ -353,15 +353,7 @@ impl RunningJob {
 }
 
 fn attempt(ports: &Ports, number: u32, cause: AttemptCause, state: JobState) -> Attempt {
-    Attempt {
-        number,
-        at: ports.clock.now(),
-        writer: ports.writer,
-        cause,
-        state,
-        waited: 0.0,
-        error: None,
-    }
+    Attempt { number, at: ports.clock.now(), writer: ports.writer, cause, state, waited: 0.0, error: None }
 }
 
 /// All jobs of this process, by id.
@@ -373,19 +365,20 @@ impl RunningJobs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a job in, unless there are `limit` already.
+    /// Takes a job in, unless there are `limit` already; false where it is here.
     ///
     /// # Errors
     /// [`ErrorKind::Overloaded`] when all places are taken.
-    pub fn admit(&self, job: Arc<RunningJob>, limit: usize) -> Result<()> {
+    pub fn admit(&self, job: Arc<RunningJob>, limit: usize) -> Result<bool> {
         let mut map = self.map();
         if map.len() >= limit {
             let detail =
                 format!("{limit} jobs are queued or running, which is all this server takes at once");
             return Err(Error::new(ErrorKind::Overloaded, detail).hint("try again in a moment"));
         }
-        map.insert(job.id(), job);
-        Ok(())
+        let is_new = !map.contains_key(&job.id());
+        map.entry(job.id()).or_insert(job);
+        Ok(is_new)
     }
 
     pub fn get(&self, job: JobId) -> Option<Arc<RunningJob>> {

@@ -8,8 +8,8 @@ mod store;
 mod world;
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use world::Tally;
 
@@ -79,7 +79,10 @@ fn many(seeds: u64, first: u64) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let tally = all.lock().expect("nobody panics with it").clone();
-    println!("{seeds} seeds in {:.0} s, nothing lost, nothing doubled, nothing out of order:", begun.elapsed().as_secs_f64());
+    println!(
+        "{seeds} seeds in {:.0} s, nothing lost, nothing doubled, nothing out of order:",
+        begun.elapsed().as_secs_f64()
+    );
     println!("{tally:?}");
     ExitCode::SUCCESS
 }

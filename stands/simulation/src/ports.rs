@@ -93,7 +93,13 @@ impl Sources for Instance {
     async fn open(&self, input: &StageInput) -> Result<SourceDescription> {
         self.stage(input).await?;
         let column = ColumnDescription { name: "value".into(), data_type: "Float64".into() };
-        Ok(SourceDescription { format: None, rows: 2, bytes_read: 16, columns: vec![column], skipped: vec![] })
+        Ok(SourceDescription {
+            format: None,
+            rows: 2,
+            bytes_read: 16,
+            columns: vec![column],
+            skipped: vec![],
+        })
     }
 
     fn release(&self, _: JobId) {}

@@ -178,8 +178,10 @@ impl World {
             prices: Default::default(),
         };
         // An instance that cannot start is started again later.
-        self.instances[slot] =
-            Orchestrator::start(ports, options).await.ok().map(|orchestrator| Running { instance, orchestrator });
+        self.instances[slot] = Orchestrator::start(ports, options)
+            .await
+            .ok()
+            .map(|orchestrator| Running { instance, orchestrator });
     }
 
     fn some(&self) -> Option<&Running> {
@@ -331,7 +333,10 @@ impl World {
                     return Err(format!("a client was told a result, and the job is {}", status.status));
                 }
                 JobResult::Ended(seen) if seen.status.is_final() && seen.status != status.status => {
-                    return Err(format!("a client was told {}, and the job is {}", seen.status, status.status));
+                    return Err(format!(
+                        "a client was told {}, and the job is {}",
+                        seen.status, status.status
+                    ));
                 }
                 _ => {}
             }

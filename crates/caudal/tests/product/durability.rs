@@ -11,8 +11,7 @@ use crate::support::{Place, Run, Server, binary};
 const SMALL: &str = r#"{"data": [1, 2, 3, 4, 5], "pipeline_type": "both"}"#;
 
 fn numbers(count: u64) -> String {
-    let list: Vec<String> =
-        (0..count).map(|i| format!("{}", (i * 2_654_435_761) % 1_000_003)).collect();
+    let list: Vec<String> = (0..count).map(|i| format!("{}", (i * 2_654_435_761) % 1_000_003)).collect();
     format!("{{\"data\": [{}], \"pipeline_type\": \"both\"}}", list.join(","))
 }
 

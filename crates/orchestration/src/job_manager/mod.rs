@@ -115,7 +115,8 @@ impl Message<Echo> for JobManagerActor {
 
     async fn handle(&mut self, Echo(id): Echo, ctx: &mut Context<Self, Self::Reply>) {
         // Sent side by side, as messages from elsewhere are: this mailbox may be full.
-        let (me, analysis, response) = (ctx.actor_ref().clone(), self.analysis.clone(), self.response.clone());
+        let (me, analysis, response) =
+            (ctx.actor_ref().clone(), self.analysis.clone(), self.response.clone());
         tokio::spawn(async move {
             let _ = me.tell(Run(id)).await;
             let _ = analysis.tell(Analyze(id)).await;

@@ -74,79 +74,84 @@ impl Message<Submit> for ValidationActor {
 }
 
 impl Message<Resume> for ValidationActor {
-    type Reply = Option<Waiting>;
+    type Reply = DelegatedReply<Option<Waiting>>;
 
+    /// Side by side as well: the journals of many jobs may have to be read.
     async fn handle(
         &mut self,
         Resume(job, cause): Resume,
-        _: &mut Context<Self, Self::Reply>,
+        ctx: &mut Context<Self, Self::Reply>,
     ) -> Self::Reply {
         self.desk.hear(Room::Validation);
-        self.resume(job, cause).await.unwrap_or_else(|error| {
-            tracing::error!(%job, %error, cause = error.cause, "an unfinished job could not be taken up");
-            None
+        let (desk, job_manager) = (self.desk.clone(), self.job_manager.clone());
+        ctx.spawn(async move {
+            resume(&desk, &job_manager, job, cause).await.unwrap_or_else(|error| {
+                tracing::error!(%job, %error, cause = error.cause, "an unfinished job could not be taken up");
+                None
+            })
         })
     }
 }
 
-impl ValidationActor {
-    async fn resume(&self, id: JobId, cause: AttemptCause) -> Result<Option<Waiting>> {
-        let ports = &self.desk.ports;
-        if self.desk.jobs.get(id).is_some() {
-            return Ok(None);
-        }
-        let journal = JournalState::replay(&ports.records.journal(id).await?)?;
-        if journal.state.is_none_or(JobState::is_final) {
-            // Either nothing was promised yet, or the end was journalled and only its marker is left.
-            return self.tidy(id, &journal).await.map(|()| None);
-        }
-        let record = ports.records.record(id).await?;
-        let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
-        let state = job.state().await;
-        // A job that only waited was not attempted yet.
-        if state > Some(JobState::Queued) {
-            self.count(cause);
-            job.begin_attempt(ports, cause, None, Duration::ZERO).await?;
-        }
-        tracing::info!(job = %id, ?state, ?cause, "taking up an unfinished job");
-        let waiting = job.watch_result();
-        self.desk.jobs.admit(job.clone(), usize::MAX)?;
-        if job.abandonments().await >= DEATHS_ALLOWED {
-            self.desk.counters.parked.add();
-            job.stop(Stop::Failed(Box::new(poisonous(state))));
-        }
-        job.hand_to(Holder::JobManager);
-        self.job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
-        Ok(Some(waiting))
+async fn resume(
+    desk: &Desk,
+    job_manager: &ActorRef<JobManagerActor>,
+    id: JobId,
+    cause: AttemptCause,
+) -> Result<Option<Waiting>> {
+    let ports = &desk.ports;
+    if desk.jobs.get(id).is_some() {
+        return Ok(None);
     }
-
-    fn count(&self, cause: AttemptCause) {
+    let journal = JournalState::replay(&ports.records.journal(id).await?)?;
+    let Some(state) = journal.state.filter(|state| !state.is_final()) else {
+        // Either nothing was promised yet, or the end was journalled and only its marker is left.
+        return tidy(desk, id, &journal).await.map(|()| None);
+    };
+    let record = ports.records.record(id).await?;
+    let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
+    if !desk.jobs.admit(job.clone(), usize::MAX)? {
+        return Ok(None);
+    }
+    let mut admission = Admission { desk, job: id, is_queued: false };
+    // A job that only waited was not attempted yet.
+    if state > JobState::Queued {
         match cause {
-            AttemptCause::Abandoned => self.desk.counters.taken_over.add(),
-            _ => self.desk.counters.handed_over.add(),
+            AttemptCause::Abandoned => desk.counters.taken_over.add(),
+            _ => desk.counters.handed_over.add(),
         }
+        job.begin_attempt(ports, cause, None, Duration::ZERO).await?;
     }
+    tracing::info!(job = %id, %state, ?cause, "taking up an unfinished job");
+    if job.abandonments().await >= DEATHS_ALLOWED {
+        desk.counters.parked.add();
+        job.stop(Stop::Failed(Box::new(poisonous(state))));
+    }
+    admission.is_queued = true;
+    job.hand_to(Holder::JobManager);
+    job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
+    Ok(Some(job.watch_result()))
+}
 
-    /// Finishes what a killed process left of a job that has ended, or that never began.
-    async fn tidy(&self, id: JobId, journal: &JournalState) -> Result<()> {
-        match journal.state {
-            None => foreign::never_queued(&self.desk, id).await,
-            Some(_) => {
-                let status = self.desk.ports.records.status(id).await?;
-                self.desk.ports.records.finish(&status).await
-            }
+/// Finishes what a killed process left of a job that has ended, or that never began.
+async fn tidy(desk: &Desk, id: JobId, journal: &JournalState) -> Result<()> {
+    match journal.state {
+        None => foreign::never_queued(desk, id).await,
+        Some(_) => {
+            let status = desk.ports.records.status(id).await?;
+            desk.ports.records.finish(&status).await
         }
     }
 }
 
 /// Why a job is not tried again that its instances did not survive.
-fn poisonous(state: Option<JobState>) -> Error {
-    let state = state.map_or("queued", JobState::name);
+fn poisonous(state: JobState) -> Error {
     let detail = format!(
         "the process that worked on the job was gone in the middle of {state} {DEATHS_ALLOWED} times in a row; the job \
          is parked and not tried again"
     );
-    let hint = "the logs of the instances in the job's attempts may say what killed them, such as too little memory";
+    let hint =
+        "the logs of the instances in the job's attempts may say what killed them, such as too little memory";
     Error::new(ErrorKind::PoisonousJob, detail).hint(hint)
 }
 
@@ -210,7 +215,9 @@ async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Re
     let queued = job.enter(&desk.ports, JobState::Queued, None).await;
     queued.map_err(|error| match error.kind {
         // This instance was silent for so long that another one has cleared the job away.
-        ErrorKind::Conflict => Error::new(ErrorKind::Overloaded, "the server was held up while it took the job in"),
+        ErrorKind::Conflict => {
+            Error::new(ErrorKind::Overloaded, "the server was held up while it took the job in")
+        }
         _ => error,
     })
 }

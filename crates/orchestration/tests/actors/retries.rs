@@ -52,7 +52,8 @@ async fn a_storage_that_fails_for_good_uses_up_the_budget_and_fails_the_job() {
 
 #[tokio::test]
 async fn what_the_user_or_we_must_change_is_not_tried_again() {
-    for (turn, kind) in [(Turn::WrongData, ErrorKind::InvalidData), (Turn::PanicInStage, ErrorKind::Internal)] {
+    for (turn, kind) in [(Turn::WrongData, ErrorKind::InvalidData), (Turn::PanicInStage, ErrorKind::Internal)]
+    {
         let (state, error, causes, _) = run(turn, 1).await;
         assert_eq!((state, error), (JobState::Failed, Some(kind)));
         assert_eq!(causes, [Submitted], "{turn:?}");

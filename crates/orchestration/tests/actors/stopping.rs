@@ -48,7 +48,11 @@ async fn a_job_of_another_instance_is_cancelled_through_its_journal() {
     let handle = works.submit(submission()).await.unwrap();
     until(|| bucket.turns_left(Turn::Hang) == 0).await;
     asked.cancel("local", handle.job_id).await.unwrap();
-    assert_eq!(bucket.states(handle.job_id).last(), Some(&JobState::Cancelled), "its journal says so at once");
+    assert_eq!(
+        bucket.states(handle.job_id).last(),
+        Some(&JobState::Cancelled),
+        "its journal says so at once"
+    );
     // The stage was dropped: its place is free.
     let mut next = works.submit(submission()).await.unwrap();
     assert_eq!(ended(&mut next).await, (JobState::Completed, None));
@@ -98,7 +102,8 @@ async fn a_deadline_that_cannot_be_is_refused() {
 async fn an_instance_that_ends_lets_its_jobs_go_and_another_one_ends_them() {
     let bucket = Bucket::new();
     let (one, two) = (bucket.other(), bucket.other());
-    let ends = Orchestrator::start(one.ports(), OrchestratorOptions { running_jobs: 1, ..quick() }).await.unwrap();
+    let ends =
+        Orchestrator::start(one.ports(), OrchestratorOptions { running_jobs: 1, ..quick() }).await.unwrap();
     bucket.turn(Turn::WaitForCancel, 1);
     let mut running = ends.submit(submission()).await.unwrap();
     let mut waiting = ends.submit(submission()).await.unwrap();

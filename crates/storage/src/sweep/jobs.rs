@@ -74,10 +74,7 @@ impl Rule for Journals {
         for job in &place.jobs {
             let made = super::made_at(job.0);
             let is_watched = made.is_none_or(|at| at + WATCHED > place.now);
-            if !is_watched
-                || !place.is_older(job.0, place.retention.journals)
-                || place.active.contains(job)
-            {
+            if !is_watched || !place.is_older(job.0, place.retention.journals) || place.active.contains(job) {
                 continue;
             }
             let Some(ended) = ended(place, *job).await? else { continue };

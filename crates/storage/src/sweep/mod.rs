@@ -109,7 +109,12 @@ impl Bucket {
     ///
     /// # Errors
     /// `StorageUnavailable` when the bucket cannot be looked through.
-    pub async fn sweep(&self, retention: Retention, now: DateTime<Utc>, dry_run: bool) -> Result<Vec<Garbage>> {
+    pub async fn sweep(
+        &self,
+        retention: Retention,
+        now: DateTime<Utc>,
+        dry_run: bool,
+    ) -> Result<Vec<Garbage>> {
         let ids = |names: Vec<String>| names.iter().filter_map(|name| name.parse().ok()).collect();
         // Markers first: a job that is made between the two looks is too young for every rule.
         let active = ids(self.list_names(&keys::active_folder()).await?);

@@ -28,7 +28,10 @@ impl Rule for Staging {
             found
         });
         let found = found.await.map_err(|e| Error::new(ErrorKind::Internal, "the sweep stopped").cause(e))?;
-        Ok(found.into_iter().map(|path| self.garbage(path.display(), vec![Target::File(path.clone())])).collect())
+        Ok(found
+            .into_iter()
+            .map(|path| self.garbage(path.display(), vec![Target::File(path.clone())]))
+            .collect())
     }
 }
 

@@ -7,7 +7,9 @@ use caudal_core::JobState::{self, Completed, Failed, Queued, Validating};
 use caudal_core::job::{JobRecord, JobStatus};
 use caudal_core::journal::Beat;
 use caudal_core::ports::JobRecords;
-use caudal_core::results::{FinalResponse, GpuProcessing, PipelineResult, ProcessingSummary, SparkProcessing};
+use caudal_core::results::{
+    FinalResponse, GpuProcessing, PipelineResult, ProcessingSummary, SparkProcessing,
+};
 use caudal_storage::{Bucket, BucketRecords, Retention};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
@@ -91,10 +93,16 @@ async fn the_journal_of_a_job_that_has_ended_is_kept_in_one_object() {
         let job = made(TimeDelta::hours(2), 1);
         put(&records, &job, &ENDED).await;
         let before = records.journal(job.job_id).await.unwrap();
-        assert_eq!(sweep(&bucket, false).await, [format!("journal of an ended job: {}", job.job_id)], "{backend}");
+        assert_eq!(
+            sweep(&bucket, false).await,
+            [format!("journal of an ended job: {}", job.job_id)],
+            "{backend}"
+        );
         assert!(records.entry(job.job_id, 0).await.unwrap().is_none(), "{backend}");
         let after = records.journal(job.job_id).await.unwrap();
-        let ids = |entries: &[caudal_core::journal::JournalEntry]| entries.iter().map(|e| e.entry_id).collect::<Vec<_>>();
+        let ids = |entries: &[caudal_core::journal::JournalEntry]| {
+            entries.iter().map(|e| e.entry_id).collect::<Vec<_>>()
+        };
         assert_eq!(ids(&before), ids(&after), "{backend}");
         assert_eq!(records.status(job.job_id).await.unwrap().status, Failed, "{backend}");
     }
@@ -163,7 +171,8 @@ async fn files_that_a_killed_process_had_begun_go_once_they_are_old() {
     for file in [&half, &whole] {
         std::fs::write(file, "{}").unwrap();
     }
-    let at = |ago: TimeDelta| DateTime::<Utc>::from(std::fs::metadata(&half).unwrap().modified().unwrap()) + ago;
+    let at =
+        |ago: TimeDelta| DateTime::<Utc>::from(std::fs::metadata(&half).unwrap().modified().unwrap()) + ago;
     assert_eq!(bucket.sweep(RETENTION, at(TimeDelta::hours(23)), false).await.unwrap(), []);
     assert_eq!(bucket.sweep(RETENTION, at(TimeDelta::hours(25)), false).await.unwrap().len(), 1);
     assert!(!half.exists() && whole.exists());
