@@ -1,5 +1,7 @@
 //! Settings and the one place where concrete backends meet, for the binary and for each function.
 
+#[cfg(feature = "server")]
+pub mod access;
 #[cfg(feature = "orchestrator")]
 mod compose;
 #[cfg(feature = "orchestrator")]
@@ -7,6 +9,8 @@ pub mod doctor;
 #[cfg(feature = "orchestrator")]
 mod functions;
 mod host;
+#[cfg(feature = "server")]
+mod issuer;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 #[cfg(feature = "server")]

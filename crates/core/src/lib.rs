@@ -7,6 +7,7 @@ pub mod cell;
 pub mod error;
 pub mod export;
 pub mod fault;
+pub mod identity;
 pub mod job;
 pub mod journal;
 pub mod json;

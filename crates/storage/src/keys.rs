@@ -172,6 +172,16 @@ pub fn index_entry(owner: &str, created_at: DateTime<Utc>, job: JobId) -> Path {
     index_day(owner, &day).join(format!("{newest_first:013}-{job}"))
 }
 
+/// The API keys that were given out.
+pub fn api_keys_folder() -> Path {
+    Path::from("access/keys")
+}
+
+/// One of them, by the part of it that is no secret.
+pub fn api_key(id: &str) -> Path {
+    api_keys_folder().join(format!("{id}.json"))
+}
+
 pub fn uploads_folder() -> Path {
     Path::from("uploads")
 }

@@ -1,5 +1,6 @@
 //! One bucket: keys, journal, data sets and results over an object store.
 
+mod api_keys;
 mod assignments;
 mod bucket;
 mod datasets;
@@ -18,6 +19,7 @@ mod spark;
 mod sweep;
 mod table;
 
+pub use api_keys::BucketApiKeys;
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};

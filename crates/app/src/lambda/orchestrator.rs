@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::event::Event;
 use super::metrics::{Metrics, Outcome};
 use crate::compose::App;
-use crate::server;
-use crate::settings::{Overrides, Settings};
+use crate::server::{self, Reach};
+use crate::settings::{AuthRequired, Overrides, Settings};
 
 /// Serves invocations until AWS ends the process.
 ///
@@ -24,7 +24,9 @@ pub async fn orchestrator() -> std::result::Result<(), lambda_runtime::Error> {
     let settings = Settings::load(&Overrides::default())?;
     let app = App::start(&settings, false).await?;
     let metrics = Metrics::new(settings.functions.service.clone(), settings.prices.clone());
-    let function = Arc::new(Function { router: server::router(&app, &settings)?, app, metrics });
+    // API Gateway asks for its own keys before it calls.
+    let reach = Reach { required: settings.auth.required == AuthRequired::Always, own: false };
+    let function = Arc::new(Function { router: server::router(&app, &settings, reach)?, app, metrics });
     let handle = move |event: LambdaEvent<Value>| {
         let function = function.clone();
         async move { function.invoked(event).await.map_err(lambda_runtime::Error::from) }

@@ -4,6 +4,7 @@ mod doctor;
 mod exit;
 mod figures;
 mod gc;
+mod keys;
 mod memory;
 mod process;
 mod progress;
@@ -32,6 +33,8 @@ enum Command {
     Process(process::ProcessArguments),
     /// Answer the HTTP API.
     Serve(serve::ServeArguments),
+    /// Make, list and end the API keys of a server.
+    Keys(keys::KeysArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
     /// Take away what nobody needs any more: jobs past their time, and what killed processes left.
@@ -56,6 +59,7 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Process(arguments) => process::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Keys(arguments) => keys::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Gc(arguments) => gc::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,

@@ -27,7 +27,18 @@ pub struct ServeArguments {
     /// Where jobs on Spark run: local[*], spark://host:7077, yarn, k8s://https://host:port.
     #[arg(long, value_name = "URL")]
     master: Option<String>,
-    /// Listen on an address that other machines reach, though nobody is asked to sign in.
+    /// A PEM file with the server's certificate and those that lead from it to one that clients know: the server
+    /// then speaks HTTPS.
+    #[arg(long = "tls-cert", value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// A PEM file with the certificate's key.
+    #[arg(long = "tls-key", value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Ask everybody for an API key or a token, on this machine too.
+    #[arg(long)]
+    authenticate: bool,
+    /// Listen on an address that other machines reach without TLS and without asking anybody for a key; with
+    /// --authenticate without TLS alone.
     #[arg(long)]
     insecure: bool,
     /// A settings file; ./caudal.toml where there is one.
@@ -44,15 +55,22 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
         config: arguments.config,
         storage: arguments.storage,
         address: arguments.listen,
+        authenticate: arguments.authenticate,
+        tls_certificate: arguments.tls_certificate,
+        tls_key: arguments.tls_key,
         allowed_roots: arguments.allowed_roots,
         master: arguments.master,
         ..arguments.memory.overrides()
     })?;
     let server = Server::bind(&settings, arguments.insecure).await?;
     let (first, second) = shutdown_signals()?;
-    eprintln!("caudal listens on http://{}", server.address()?);
+    let mut hang_up = signal(SignalKind::hangup()).map_err(unwatchable)?;
+    eprintln!("caudal listens on {}", server.url()?);
+    let reload = async move || {
+        hang_up.recv().await;
+    };
     tokio::select! {
-        served = server.run(first) => served,
+        served = server.run(first, reload) => served,
         () = second => {
             let detail = "a second signal ended the server at once; the journal keeps its jobs";
             Err(Error::new(ErrorKind::Cancelled, detail))
@@ -62,7 +80,6 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
 
 /// The first signal to end, and the second.
 fn shutdown_signals() -> Result<(impl Future<Output = ()> + Send + 'static, impl Future<Output = ()>)> {
-    let unwatchable = |e| Error::new(ErrorKind::Internal, "signals cannot be waited for").cause(e);
     let mut terminate = signal(SignalKind::terminate()).map_err(unwatchable)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unwatchable)?;
     let (told, mut heard) = tokio::sync::watch::channel(0_u8);
@@ -84,4 +101,8 @@ fn shutdown_signals() -> Result<(impl Future<Output = ()> + Send + 'static, impl
         let _ = again.wait_for(|count| *count >= 2).await;
     };
     Ok((first, second))
+}
+
+fn unwatchable(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Internal, "signals cannot be waited for").cause(error)
 }

@@ -17,7 +17,7 @@ mod stream;
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use caudal_core::job::SourceDescription;
 use caudal_core::{Error, ErrorKind, Result};
