@@ -107,7 +107,7 @@ impl Problem {
     }
 
     /// Seconds after which the same request may succeed.
-    fn retry_after(&self) -> Option<u32> {
+    fn come_back_in(&self) -> Option<u32> {
         let usual = retry_after(self.kind()).map(u32::from);
         usual.map(|usual| usual.max(self.error.retry_after.unwrap_or(0)))
     }
@@ -215,7 +215,7 @@ pub(crate) async fn render(State(gateway): State<Arc<Gateway>>, request: Request
     });
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     problem.log();
-    let (seconds, outside_of, headers) = (problem.retry_after(), problem.outside_of, problem.headers.clone());
+    let (seconds, outside_of, headers) = (problem.come_back_in(), problem.outside_of, problem.headers.clone());
     let details = ProblemDetails::new(problem, &gateway.options.error_pages);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(CONTENT_LENGTH);
