@@ -122,13 +122,12 @@ impl Bucket {
         let place = Place { bucket: self, retention, now, jobs, active };
         let mut all = Vec::new();
         for rule in rules() {
-            let found = rule.find(&place).await?;
-            if !dry_run {
-                for garbage in &found {
-                    self.take_away(garbage).await?;
-                }
+            all.extend(rule.find(&place).await?);
+        }
+        if !dry_run {
+            for garbage in &all {
+                self.take_away(garbage).await?;
             }
-            all.extend(found);
         }
         Ok(all)
     }
