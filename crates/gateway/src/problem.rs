@@ -215,7 +215,8 @@ pub(crate) async fn render(State(gateway): State<Arc<Gateway>>, request: Request
     });
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     problem.log();
-    let (seconds, outside_of, headers) = (problem.come_back_in(), problem.outside_of, problem.headers.clone());
+    let (seconds, outside_of, headers) =
+        (problem.come_back_in(), problem.outside_of, problem.headers.clone());
     let details = ProblemDetails::new(problem, &gateway.options.error_pages);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(CONTENT_LENGTH);

@@ -1,5 +1,7 @@
 //! The command line: its subcommands, its log, and the way from an error to an exit code.
 
+#[cfg(feature = "emr")]
+mod aws;
 mod doctor;
 mod exit;
 mod figures;
@@ -39,6 +41,9 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Take away what nobody needs any more: jobs past their time, and what killed processes left.
     Gc(gc::GcArguments),
+    /// Look at a deployment on AWS.
+    #[cfg(feature = "emr")]
+    Aws(aws::AwsArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
 }
@@ -62,6 +67,8 @@ pub fn run() -> ExitCode {
             Command::Keys(arguments) => keys::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Gc(arguments) => gc::run(arguments).await,
+            #[cfg(feature = "emr")]
+            Command::Aws(arguments) => aws::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
         }
     });
