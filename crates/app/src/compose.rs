@@ -8,15 +8,17 @@ use caudal_core::export::NormalizedData;
 use caudal_core::ports::{Ids, Pipeline};
 use caudal_core::spark::SparkEngine;
 use caudal_normalize::CpuNormalizer;
+use caudal_orchestration::retry::Dice;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
 use caudal_storage::{Bucket, BucketRecords};
+use tokio::task::AbortHandle;
 
 use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
 use crate::settings::Settings;
-use crate::store;
+use crate::{store, sweep};
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
@@ -24,6 +26,7 @@ pub struct App {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
     planner: Arc<MeasuredPlanner>,
+    bucket: Bucket,
     #[cfg(feature = "lambda-http")]
     spark: Arc<dyn SparkEngine>,
     #[cfg(feature = "lambda-http")]
@@ -38,7 +41,10 @@ impl App {
     pub async fn start(settings: &Settings, takes_over: bool) -> Result<App> {
         caudal_kernels::return_large_blocks();
         caudal_kernels::compute_on(settings.threads());
-        let bucket = store::open(settings)?;
+        let mut bucket = store::open(settings)?;
+        if takes_over && settings.storage.sync {
+            bucket = bucket.durable()?;
+        }
         probe(&bucket, takes_over).await?;
         let functions = functions::connect(settings, &bucket)?;
         let datasets = store::datasets(settings, &bucket)?;
@@ -53,13 +59,14 @@ impl App {
         let ports = Ports {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(RandomIds),
-            records: Arc::new(BucketRecords::new(bucket)),
+            records: Arc::new(BucketRecords::new(bucket.clone())),
             sources,
             planner: planner.clone(),
             normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
             pipelines,
             spark: Some(spark.clone()),
             handover: functions.handover.clone(),
+            dice: Arc::new(Dice::seeded(RandomIds.entry_id().as_u128() as u64)),
             writer: RandomIds.entry_id(),
         };
         let options = OrchestratorOptions {
@@ -67,6 +74,9 @@ impl App {
             running_jobs: settings.running_jobs(),
             admitted_jobs: settings.orchestration.admitted_jobs,
             lease: settings.orchestration.lease(),
+            retry: settings.orchestration.retry(),
+            stage_deadline: settings.orchestration.stage_deadline(),
+            job_deadline: settings.orchestration.job_deadline(),
             takes_over,
             cores: cores(),
             prices: settings.prices.clone(),
@@ -76,6 +86,7 @@ impl App {
             orchestrator,
             data: Arc::new(datasets),
             planner,
+            bucket,
             #[cfg(feature = "lambda-http")]
             spark,
             #[cfg(feature = "lambda-http")]
@@ -112,6 +123,14 @@ impl App {
                 tracing::warn!(%error, cause = error.cause, "this host could not be measured");
             }
         });
+    }
+}
+
+impl App {
+    /// Sweeps the bucket in the background, as often as the settings say.
+    pub fn sweep_now_and_then(&self, settings: &Settings) -> Option<AbortHandle> {
+        let (every, retention) = (settings.retention.sweeps()?, settings.retention.retention());
+        Some(tokio::spawn(sweep::keep_sweeping(self.bucket.clone(), retention, every)).abort_handle())
     }
 }
 

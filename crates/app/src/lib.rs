@@ -25,6 +25,8 @@ pub mod spark;
 #[cfg(feature = "emr")]
 pub mod stack;
 mod store;
+#[cfg(feature = "orchestrator")]
+pub mod sweep;
 
 pub use caudal_storage::{file_uri, is_s3};
 #[cfg(feature = "orchestrator")]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use caudal_core::{Error, ErrorKind, Result};
@@ -10,6 +11,7 @@ use caudal_gateway::origin::Origins;
 use caudal_gateway::tls::{Tls, TlsFiles};
 use caudal_gateway::{ERROR_PAGES, Gateway, GatewayOptions, Serving, WireLimits};
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 
 use crate::access;
 use crate::compose::App;
@@ -66,6 +68,8 @@ pub struct Server {
     router: Router,
     serving: Serving,
     app: App,
+    drain: Duration,
+    sweeper: Option<AbortHandle>,
 }
 
 impl Server {
@@ -92,7 +96,9 @@ impl Server {
                 .hint("another program may have it; choose one with --listen")
         })?;
         let app = App::start(settings, true).await?;
-        Ok(Server { listener, router: router(&app, settings, reach)?, serving, app })
+        let sweeper = app.sweep_now_and_then(settings);
+        let drain = settings.server.drain();
+        Ok(Server { listener, router: router(&app, settings, reach)?, serving, app, drain, sweeper })
     }
 
     /// Where it listens; the port is the one that was taken.
@@ -106,8 +112,9 @@ impl Server {
         Ok(format!("{scheme}://{address}"))
     }
 
-    /// Answers until `shutdown` resolves, then lets the open requests end. The certificate is read again when it
-    /// changes, and each time that `reload` resolves.
+    /// Answers until `shutdown` resolves. Then nothing is taken in any more, jobs that run may end for as long as the
+    /// settings say, and open requests are answered. The certificate is read again when it changes, and each time that
+    /// `reload` resolves.
     ///
     /// # Errors
     /// `Internal` when the listener fails.
@@ -117,6 +124,18 @@ impl Server {
         reload: impl AsyncFnMut(),
     ) -> Result<()> {
         self.app.measure_host();
+        let (told, mut heard) = tokio::sync::watch::channel(false);
+        let stop = async move {
+            shutdown.await;
+            // Heard as long as the server runs.
+            let _ = told.send(true);
+        };
+        let orchestrator = self.app.orchestrator.clone();
+        let drain = async move {
+            // An error is the end of whoever tells, which is as good.
+            let _ = heard.wait_for(|told| *told).await;
+            orchestrator.drain(self.drain).await;
+        };
         let tls = self.serving.tls.clone();
         let certificates = async {
             match tls {
@@ -124,10 +143,14 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
+        let serve = caudal_gateway::serve(self.listener, self.router, self.serving, stop);
         let served = tokio::select! {
-            served = caudal_gateway::serve(self.listener, self.router, self.serving, shutdown) => served,
+            (served, ()) = async { tokio::join!(serve, drain) } => served,
             () = certificates => Ok(()),
         };
+        if let Some(sweeper) = self.sweeper {
+            sweeper.abort();
+        }
         self.app.orchestrator.shutdown().await;
         served.map_err(|e| Error::new(ErrorKind::Internal, "the listener failed").cause(e))
     }

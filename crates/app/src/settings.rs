@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, PriceList, Result};
-use caudal_storage::{S3Location, is_s3};
+use caudal_storage::{Retention, S3Location, is_s3};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
@@ -29,6 +29,7 @@ pub struct Settings {
     pub spark: SparkSettings,
     pub emr: EmrSettings,
     pub orchestration: OrchestrationSettings,
+    pub retention: RetentionSettings,
     pub functions: FunctionSettings,
     pub prices: PriceList,
     /// AWS's own variables, which are the environment's and no settings.
@@ -43,6 +44,7 @@ pub struct StorageSettings {
     bucket: String,
     s3_endpoint: String,
     s3_allow_http: bool,
+    pub sync: bool,
     #[serde(skip)]
     aws: AwsVariables,
 }
@@ -119,6 +121,7 @@ pub struct ServerSettings {
     pub address: SocketAddr,
     default_wait_seconds: f64,
     max_wait_seconds: f64,
+    drain_seconds: f64,
     max_body: String,
     tls_certificate: String,
     tls_key: String,
@@ -250,6 +253,49 @@ pub struct OrchestrationSettings {
     running_jobs: usize,
     pub admitted_jobs: usize,
     lease_seconds: f64,
+    retries: u32,
+    retry_first_seconds: f64,
+    retry_longest_seconds: f64,
+    stage_seconds: f64,
+    job_seconds: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSettings {
+    job_days: f64,
+    leftover_hours: f64,
+    sweep_seconds: f64,
+}
+
+impl RetentionSettings {
+    /// Until a journal's single entries go, which lie in the compacted job as well.
+    const JOURNALS: Duration = Duration::from_secs(3600);
+
+    fn check(&self) -> Result<()> {
+        let kept = [self.job_days * 24.0, self.leftover_hours];
+        // Below an hour a job that is being taken in might pass for a leftover.
+        if kept.iter().any(|hours| !(1.0..=1e6).contains(hours)) {
+            return Err(invalid("retention.job_days and retention.leftover_hours are one hour or more"));
+        }
+        match self.sweep_seconds == 0.0 || (1.0..=1e7).contains(&self.sweep_seconds) {
+            true => Ok(()),
+            false => Err(invalid("retention.sweep_seconds is 0, or 1 or more seconds")),
+        }
+    }
+
+    pub fn retention(&self) -> Retention {
+        Retention {
+            jobs: Duration::from_secs_f64(self.job_days * 86_400.0),
+            leftovers: Duration::from_secs_f64(self.leftover_hours * 3600.0),
+            journals: Self::JOURNALS,
+        }
+    }
+
+    /// How often a server sweeps, where it does.
+    pub fn sweeps(&self) -> Option<Duration> {
+        (self.sweep_seconds > 0.0).then(|| Duration::from_secs_f64(self.sweep_seconds))
+    }
 }
 
 /// Services of AWS that run applications of Spark.
@@ -359,8 +405,10 @@ impl Settings {
         self.auth.check()?;
         self.limits.check()?;
         self.cors.check()?;
-        if !(0.1..=3600.0).contains(&self.orchestration.lease_seconds) {
-            return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
+        self.orchestration.check()?;
+        self.retention.check()?;
+        if !(0.0..=3600.0).contains(&self.server.drain_seconds) {
+            return Err(invalid("server.drain_seconds is between 0 and 3600 seconds"));
         }
         let emr = [self.emr.look_seconds, self.emr.log_seconds, self.emr.intent_seconds];
         if emr.iter().any(|seconds| !(0.0..=86_400.0).contains(seconds)) {
@@ -374,9 +422,6 @@ impl Settings {
         }
         if !(1.0..=900.0).contains(&self.functions.stage_seconds) {
             return Err(invalid("functions.stage_seconds is between 1 and 900 seconds"));
-        }
-        if self.orchestration.mailbox_size == 0 || self.orchestration.admitted_jobs == 0 {
-            return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
         }
         Ok(())
     }
@@ -461,8 +506,46 @@ impl SparkSettings {
 }
 
 impl OrchestrationSettings {
+    fn check(&self) -> Result<()> {
+        if !(0.1..=3600.0).contains(&self.lease_seconds) {
+            return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
+        }
+        if self.mailbox_size == 0 || self.admitted_jobs == 0 {
+            return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
+        }
+        let waits = [self.retry_first_seconds, self.retry_longest_seconds];
+        if waits.iter().any(|s| !(0.0..=3600.0).contains(s)) {
+            return Err(invalid("orchestration.retry_*_seconds are between 0 and 3600 seconds"));
+        }
+        if [self.stage_seconds, self.job_seconds].iter().any(|s| !(0.0..=1e8).contains(s)) {
+            return Err(invalid(
+                "orchestration.stage_seconds and orchestration.job_seconds are 0 or more seconds",
+            ));
+        }
+        Ok(())
+    }
+
     pub fn lease(&self) -> Duration {
         Duration::from_secs_f64(self.lease_seconds)
+    }
+
+    #[cfg(feature = "orchestrator")]
+    pub fn retry(&self) -> caudal_orchestration::retry::RetryPolicy {
+        caudal_orchestration::retry::RetryPolicy {
+            budget: self.retries,
+            first: Duration::from_secs_f64(self.retry_first_seconds),
+            longest: Duration::from_secs_f64(self.retry_longest_seconds),
+        }
+    }
+
+    /// How long one stage may take.
+    pub fn stage_deadline(&self) -> Option<Duration> {
+        (self.stage_seconds > 0.0).then(|| Duration::from_secs_f64(self.stage_seconds))
+    }
+
+    /// How long a job may take in all.
+    pub fn job_deadline(&self) -> Option<Duration> {
+        (self.job_seconds > 0.0).then(|| Duration::from_secs_f64(self.job_seconds))
     }
 }
 
@@ -476,6 +559,11 @@ impl FunctionSettings {
 impl ServerSettings {
     pub fn default_wait(&self) -> Duration {
         Duration::from_secs_f64(self.default_wait_seconds)
+    }
+
+    /// How long jobs that run may go on once the server is told to end.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs_f64(self.drain_seconds)
     }
 
     pub fn max_wait(&self) -> Duration {

@@ -57,6 +57,10 @@ pub enum ErrorKind {
     /// Whoever issues the tokens does not answer, or refuses.
     IssuerUnavailable,
     Cancelled,
+    /// The job, or one of its stages, took longer than it was given.
+    DeadlineExceeded,
+    /// The job brought down whoever worked on it, again and again.
+    PoisonousJob,
     /// A fault of ours.
     Internal,
 }
@@ -64,7 +68,7 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 26] = [
+    pub const ALL: [ErrorKind; 28] = [
         MalformedRequest,
         Unauthenticated,
         Forbidden,
@@ -90,6 +94,8 @@ impl ErrorKind {
         UnsuitableStorage,
         IssuerUnavailable,
         Cancelled,
+        DeadlineExceeded,
+        PoisonousJob,
         Internal,
     ];
 
@@ -121,6 +127,8 @@ impl ErrorKind {
             UnsuitableStorage => "unsuitable-storage",
             IssuerUnavailable => "issuer-unavailable",
             Cancelled => "cancelled",
+            DeadlineExceeded => "deadline-exceeded",
+            PoisonousJob => "poisonous-job",
             Internal => "internal",
         }
     }
@@ -153,6 +161,8 @@ impl ErrorKind {
             UnsuitableStorage => "The storage does not keep what jobs stand on",
             IssuerUnavailable => "The issuer of tokens does not answer",
             Cancelled => "The job was cancelled",
+            DeadlineExceeded => "The job took longer than it was given",
+            PoisonousJob => "The job brought down whoever worked on it",
             Internal => "Something went wrong inside Caudal",
         }
     }
@@ -181,6 +191,9 @@ pub struct Error {
     pub faults: Faults,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
+    /// Seconds after which whoever refused wants to be asked again, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
     #[serde(skip)]
     pub cause: Option<String>,
 }
@@ -193,6 +206,7 @@ impl Error {
             hint: None,
             faults: Faults::default(),
             job_id: None,
+            retry_after: None,
             cause: None,
         }
     }
@@ -210,6 +224,11 @@ impl Error {
 
     pub fn cause(mut self, cause: impl std::fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
+        self
+    }
+
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::journal::Attempt;
 use crate::request::{JobRequest, Normalization, OutputFormat, SourceFormat, StatisticsLevel};
 use crate::state::JobState;
 
@@ -140,6 +141,9 @@ pub struct JobStatus {
     /// When each state was entered, in order.
     pub transitions: Vec<TimedState>,
     pub attempts: u32,
+    /// Every attempt and why it began, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempt_history: Vec<Attempt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
 }

@@ -19,14 +19,66 @@ pub struct JournalEntry {
     pub at: DateTime<Utc>,
     /// Legal changes in order; several when nothing was visible between them.
     pub transitions: Vec<Transition>,
+    /// Attempts at the job that began since the entry before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub began: Vec<Attempt>,
 }
 
-/// Who works on a job, and until when it may be taken for alive: `jobs/{id}/lease/{n:08}.json`, stored by put-if-absent
-/// and renewed under the next number while the work goes on.
+/// One attempt at a job: who made it, since when, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Attempt {
+    /// From 1 on.
+    pub number: u32,
+    pub at: DateTime<Utc>,
+    /// The instance that makes it.
+    pub writer: uuid::Uuid,
+    pub cause: AttemptCause,
+    /// Where the job stood when the attempt before ended.
+    pub state: JobState,
+    /// Seconds that were waited first.
+    pub waited: f64,
+    /// Why the attempt before failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub error: Option<Error>,
+}
+
+/// Why an attempt at a job began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptCause {
+    /// The job was new.
+    Submitted,
+    /// The attempt before failed in a way that passes.
+    Retried,
+    /// The instance before stopped in good order and let the job go.
+    HandedOver,
+    /// The instance before fell silent in the middle of it.
+    Abandoned,
+}
+
+/// A sign of life of an instance: `instances/{writer}.json`, written over as long as it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Another one each time: whoever watches needs no clock that agrees with the instance's.
+    pub number: u64,
+    pub at: DateTime<Utc>,
+    /// How long the instance may be silent before its jobs are taken over.
+    pub seconds: f64,
+}
+
+/// Who works on a job: `jobs/{id}/lease/{n:08}.json`, stored by put-if-absent. It holds as
+/// long as its writer [lives](Beat); whoever takes the job over writes the next number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     pub writer: uuid::Uuid,
+    /// When the first sign of life is due.
     pub until: DateTime<Utc>,
+    /// Whether the writer has let the job go.
+    #[serde(default)]
+    pub released: bool,
 }
 
 /// The job enters a state; why, when it failed.
@@ -53,6 +105,9 @@ pub struct JournalState {
     pub next: u32,
     pub attempt: u32,
     pub entered: Vec<TimedState>,
+    pub attempts: Vec<Attempt>,
+    /// When the last entry was written; time does not go back in a journal.
+    pub last: Option<DateTime<Utc>>,
     pub error: Option<Error>,
 }
 
@@ -90,11 +145,25 @@ impl JournalState {
         self.state = state;
         self.next += 1;
         self.attempt = self.attempt.max(entry.attempt);
+        self.attempts.extend(entry.began.iter().cloned());
+        self.last = self.last.max(Some(entry.at));
         self.entered.extend(entry.transitions.iter().map(|t| TimedState { state: t.to, at: entry.at }));
         if let Some(error) = entry.transitions.iter().rev().find_map(|t| t.error.clone()) {
             self.error = Some(error);
         }
         Ok(())
+    }
+
+    /// How often the job was tried again after a failure: what it has used of its budget.
+    pub fn retries(&self) -> u32 {
+        self.attempts.iter().filter(|attempt| attempt.cause == AttemptCause::Retried).count() as u32
+    }
+
+    /// How often in a row the job's instance fell silent where the job stands now.
+    pub fn abandonments(&self) -> u32 {
+        let here = |attempt: &&Attempt| Some(attempt.state) == self.state;
+        let last = self.attempts.iter().rev().take_while(here);
+        last.filter(|attempt| attempt.cause == AttemptCause::Abandoned).count() as u32
     }
 }
 
@@ -109,6 +178,7 @@ mod tests {
             attempt: 1,
             at: DateTime::<Utc>::MIN_UTC,
             transitions: states.iter().copied().map(Transition::from).collect(),
+            began: Vec::new(),
         }
     }
 

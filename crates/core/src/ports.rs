@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobPage, JobRecord, JobStatus, PipelineKind, Plan, SourceDescription};
-use crate::journal::{JournalEntry, Lease};
+use crate::journal::{Beat, JournalEntry, Lease};
 use crate::request::{InlineTable, JobRequest};
 use crate::results::{Analysis, FinalResponse, GpuProcessing, PipelineResult, SparkProcessing, StoredPaths};
 use crate::state::JobState;
@@ -38,21 +38,31 @@ pub trait JobRecords: Send + Sync {
     async fn append(&self, job: JobId, number: u32, entry: &JournalEntry) -> Result<Appended>;
     /// All entries, by number.
     async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>>;
+    /// One entry, where it is there.
+    async fn entry(&self, job: JobId, number: u32) -> Result<Option<JournalEntry>>;
     /// The newest lease and its number.
     async fn lease(&self, job: JobId) -> Result<Option<(u32, Lease)>>;
     /// Writes lease `number` if nobody has; whether this very lease is there then.
     async fn put_lease(&self, job: JobId, number: u32, lease: &Lease) -> Result<bool>;
+    /// Writes an instance's sign of life over the one before; `None` takes it away.
+    async fn put_beat(&self, writer: uuid::Uuid, beat: Option<&Beat>) -> Result<()>;
+    /// The newest sign of life of an instance.
+    async fn beat(&self, writer: uuid::Uuid) -> Result<Option<Beat>>;
+    /// That the job was taken in survives a loss of power from now on.
+    async fn keep(&self, record: &JobRecord) -> Result<()>;
     async fn record(&self, job: JobId) -> Result<JobRecord>;
     async fn put_normalization(&self, job: JobId, result: &GpuProcessing) -> Result<()>;
     async fn put_pipelines(&self, job: JobId, result: &SparkProcessing) -> Result<()>;
     async fn put_analysis(&self, job: JobId, result: &Analysis) -> Result<()>;
-    async fn put_final(&self, job: JobId, response: &FinalResponse) -> Result<()>;
+    /// Stores the final response unless there is one already; what is there then. A job has one answer.
+    async fn put_final(&self, job: JobId, response: FinalResponse) -> Result<FinalResponse>;
     /// The stored result of a stage that finished before a restart.
     async fn normalization(&self, job: JobId) -> Result<Option<GpuProcessing>>;
     async fn pipelines(&self, job: JobId) -> Result<Option<SparkProcessing>>;
     async fn analysis(&self, job: JobId) -> Result<Option<Analysis>>;
     async fn final_response(&self, job: JobId) -> Result<Option<FinalResponse>>;
-    /// Writes the compacted `job.json` and takes the active marker away.
+    /// Writes the compacted `job.json`, has all that is left of the job survive a loss of power, and takes the active
+    /// marker away.
     async fn finish(&self, status: &JobStatus) -> Result<()>;
     /// Takes away what a killed process left of a job that was never queued.
     async fn discard(&self, job: JobId) -> Result<()>;

@@ -143,6 +143,9 @@ pub struct JobRequest {
     pub max_cost_usd: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_url: Option<String>,
+    /// Seconds within which the job has to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<f64>,
 }
 
 impl JobRequest {

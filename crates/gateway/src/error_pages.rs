@@ -47,6 +47,8 @@ pages! {
     UnsuitableStorage = "unsuitable-storage",
     IssuerUnavailable = "issuer-unavailable",
     Cancelled = "cancelled",
+    DeadlineExceeded = "deadline-exceeded",
+    PoisonousJob = "poisonous-job",
     Internal = "internal",
 }
 

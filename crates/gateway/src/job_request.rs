@@ -78,4 +78,7 @@ pub struct JobSettings {
     /// Refused: it is not built yet.
     #[schema(format = "uri")]
     pub webhook_url: Option<String>,
+    /// Seconds within which the job has to end; it fails where it does not. As the server allows when it is not given.
+    #[schema(exclusive_minimum = 0.0, maximum = 2_592_000.0)]
+    pub deadline_seconds: Option<f64>,
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use caudal_core::job::{JobStatus, Progress, TimedState};
+use caudal_core::journal::Attempt;
 use caudal_core::ports::JobQuery;
 use caudal_core::results::FinalResponse;
 use caudal_core::{JobId, JobState};
@@ -48,6 +49,8 @@ pub struct JobView {
     /// Every state that the job has entered, in order.
     transitions: Vec<StateView>,
     attempts: u32,
+    /// Every attempt and why it began, in order.
+    attempt_history: Vec<Attempt>,
     /// Null once the job has ended, and where another process runs it.
     progress: Option<Progress>,
     /// Why the job failed or was cancelled.
@@ -206,6 +209,7 @@ fn view(gateway: &Gateway, job: JobStatus) -> JobView {
         total_time: ended.then(|| (job.updated_at - job.created_at).as_seconds_f64()),
         transitions: timed(&job.transitions),
         attempts: job.attempts,
+        attempt_history: job.attempt_history.clone(),
         progress: if ended { None } else { gateway.orchestrator.progress(id) },
         error: unsuccessful
             .then(|| ProblemDetails::new(error_of_ended(&job).into(), &gateway.options.error_pages)),

@@ -26,6 +26,7 @@ pub mod identity;
 pub mod job_request;
 pub mod jobs;
 pub mod limits;
+pub mod metrics;
 mod negotiate;
 pub mod openapi;
 pub mod origin;
@@ -95,6 +96,7 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(data::data))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(error_pages::page))
         .routes(routes!(openapi::document))
 }

@@ -51,7 +51,10 @@ fn status_of(kind: ErrorKind) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         ErrorKind::EngineFailed => StatusCode::BAD_GATEWAY,
-        ErrorKind::Internal | ErrorKind::UnsuitableStorage => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Internal | ErrorKind::PoisonousJob | ErrorKind::UnsuitableStorage => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 
@@ -101,6 +104,12 @@ impl Problem {
             Some(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             None => status_of(self.kind()),
         }
+    }
+
+    /// Seconds after which the same request may succeed.
+    fn come_back_in(&self) -> Option<u32> {
+        let usual = retry_after(self.kind()).map(u32::from);
+        usual.map(|usual| usual.max(self.error.retry_after.unwrap_or(0)))
     }
 
     fn log(&self) {
@@ -179,7 +188,7 @@ impl ProblemDetails {
     /// `pages` is [`crate::GatewayOptions::error_pages`].
     pub fn new(problem: Problem, pages: &str) -> ProblemDetails {
         let status = problem.status().as_u16();
-        let Error { kind, detail, hint, faults, job_id, cause: _ } = *problem.error;
+        let Error { kind, detail, hint, faults, job_id, retry_after: _, cause: _ } = *problem.error;
         let told = !faults.is_empty();
         let detail = shortened(detail, LONGEST_DETAIL);
         ProblemDetails {
@@ -206,11 +215,12 @@ pub(crate) async fn render(State(gateway): State<Arc<Gateway>>, request: Request
     });
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     problem.log();
-    let (kind, outside_of, headers) = (problem.kind(), problem.outside_of, problem.headers.clone());
+    let (seconds, outside_of, headers) =
+        (problem.come_back_in(), problem.outside_of, problem.headers.clone());
     let details = ProblemDetails::new(problem, &gateway.options.error_pages);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(CONTENT_LENGTH);
-    if let Some(seconds) = retry_after(kind) {
+    if let Some(seconds) = seconds {
         parts.headers.insert(RETRY_AFTER, seconds.into());
     }
     if let Some(Ok(value)) = outside_of.map(|size| HeaderValue::try_from(format!("bytes */{size}"))) {
@@ -344,6 +354,7 @@ mod tests {
             updated_at: at,
             transitions: vec![],
             attempts: 1,
+            attempt_history: vec![],
             error: None,
         };
         let cancelled = error_of_ended(&job(JobState::Cancelled));

@@ -91,7 +91,10 @@ pub(crate) async fn process(
     let mut response = match waited {
         Ok(Ok(result)) => answer(&result)?,
         // An `Ok(Err(_))` is a shutdown: the job is stored, and the next process finishes it.
-        Ok(Err(_)) | Err(_) => accepted(&handle),
+        Ok(Err(_)) | Err(_) => {
+            handle.promise().await?;
+            accepted(&handle)
+        }
     };
     let is_accepted = response.status() == StatusCode::ACCEPTED;
     if let Some(applied) = prefer.applied(is_accepted, options) {

@@ -20,7 +20,7 @@ const LONGEST_LOOK: Duration = Duration::from_millis(400);
 /// Gives a queued job to another instance. Where that fails the job is queued all the same, and whoever looks for
 /// abandoned jobs finds it.
 pub async fn hand_over(desk: &Desk, job: &RunningJob) {
-    leases::renew_one(desk, job, Duration::ZERO).await;
+    leases::release(desk, job.id()).await;
     desk.jobs.remove(job.id());
     let Some(handover) = &desk.ports.handover else { return };
     if let Err(error) = handover.hand_over(job.id()).await {
@@ -64,10 +64,8 @@ pub async fn carry(
     if ended || desk.jobs.get(job).is_some() {
         return Ok(None);
     }
-    if !leases::take_over(&desk.ports, job, desk.options.lease).await? {
-        return Ok(None);
-    }
-    let taken_up = validation.ask(Resume(job)).await.map_err(|_| stopped())?;
+    let Some(cause) = leases::take_over(desk, job).await? else { return Ok(None) };
+    let taken_up = validation.ask(Resume(job, cause)).await.map_err(|_| stopped())?;
     let Some(mut result) = taken_up else { return Ok(None) };
     // The sender goes with the job where another instance was quicker.
     let ended = result.wait_for(|r| r.is_some()).await.ok().and_then(|r| r.clone());

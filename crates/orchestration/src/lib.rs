@@ -6,15 +6,20 @@
 //! the truth; [`running`] is this process's memory of the jobs that it carries.
 
 pub mod analysis;
+mod counters;
+mod drain;
+mod foreign;
 mod handover;
 pub mod job_manager;
 mod leases;
 mod orchestrator;
 pub mod response;
+pub mod retry;
 pub mod running;
 mod supervisor;
 pub mod validation;
 
+pub use counters::Figure;
 pub use orchestrator::{
     JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
 };

@@ -1,10 +1,12 @@
 //! The handle to the running actors: what the gateway and the command line call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use caudal_core::job::{JobPage, JobStatus, Progress};
+use caudal_core::job::{JobPage, JobRecord, JobStatus, Progress};
+use caudal_core::journal::AttemptCause;
 use caudal_core::ports::{
     Clock, Handover, Ids, JobQuery, JobRecords, Normalizer, Pipeline, Planner, Sources,
 };
@@ -17,12 +19,14 @@ use kameo::error::SendError;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::handover;
-use crate::job_manager::{Cancel, JobManagerActor};
-use crate::leases;
-use crate::running::RunningJobs;
+use crate::counters::{Counters, Figure, Occupancy, Room};
+use crate::job_manager::{Cancel, Drain, JobManagerActor};
+use crate::leases::{self, Watch};
+use crate::retry::{Dice, RetryPolicy};
+use crate::running::{RunningJobs, Stop};
 use crate::supervisor::Supervisor;
 use crate::validation::{Submit, ValidationActor};
+use crate::{drain, foreign, handover};
 
 /// Everything outside that the actors call.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub struct Ports {
     pub spark: Option<Arc<dyn SparkEngine>>,
     /// Where this instance takes jobs in and others work on them.
     pub handover: Option<Arc<dyn Handover>>,
+    /// What jitter is drawn from.
+    pub dice: Arc<Dice>,
     /// This instance, as it signs journal entries.
     pub writer: uuid::Uuid,
 }
@@ -50,8 +56,13 @@ pub struct OrchestratorOptions {
     pub running_jobs: usize,
     /// Jobs that are queued or running.
     pub admitted_jobs: usize,
-    /// How long a job may go without its lease being renewed before another instance takes it over.
+    /// How long an instance may give no sign of life before another one takes its jobs over.
     pub lease: Duration,
+    pub retry: RetryPolicy,
+    /// How long one stage of a job may take.
+    pub stage_deadline: Option<Duration>,
+    /// How long a job may take in all, where it does not ask for less.
+    pub job_deadline: Option<Duration>,
     /// Whether this instance takes over what others have left.
     pub takes_over: bool,
     /// Processor cores of this host, for the cost estimate.
@@ -64,6 +75,29 @@ pub struct Desk {
     pub ports: Ports,
     pub options: OrchestratorOptions,
     pub jobs: RunningJobs,
+    pub counters: Counters,
+    closing: AtomicBool,
+}
+
+impl Desk {
+    pub fn new(ports: Ports, options: OrchestratorOptions) -> Desk {
+        let (jobs, counters) = (RunningJobs::default(), Counters::default());
+        Desk { ports, options, jobs, counters, closing: AtomicBool::new(false) }
+    }
+
+    /// Notes that an actor begins to handle a message.
+    pub fn hear(&self, room: Room) {
+        self.counters.message(room, self.ports.clock.monotonic());
+    }
+
+    /// Whether no more jobs are taken in or begun.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A job that is being asked for.
@@ -104,14 +138,17 @@ impl Orchestrator {
     /// [`ErrorKind::StorageUnavailable`] when the bucket does not answer.
     pub async fn start(ports: Ports, options: OrchestratorOptions) -> Result<Orchestrator> {
         ports.records.ready().await?;
-        let desk = Arc::new(Desk { ports, options, jobs: RunningJobs::default() });
+        let desk = Arc::new(Desk::new(ports, options));
+        leases::announce(&desk).await?;
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let supervisor = Supervisor::spawn((desk.clone(), sender));
         let (validation, job_manager) = receiver.await.map_err(|_| stopped())?;
+        let mut watch = Watch::default();
         if desk.options.takes_over {
-            leases::adopt(&desk, &validation).await?;
+            watch.adopt(&desk, &validation).await?;
         }
-        let keeper = tokio::spawn(leases::keep(desk.clone(), validation.clone())).abort_handle();
+        let keeper = tokio::spawn(leases::keep_on(desk.clone(), validation.clone(), watch));
+        let keeper = keeper.abort_handle();
         Ok(Orchestrator { desk, validation, job_manager, supervisor, keeper })
     }
 
@@ -121,20 +158,30 @@ impl Orchestrator {
     /// `MalformedRequest`, `InvalidRequest`, `TooLarge`, `UnavailableEngine` for what the client must
     /// change; `Overloaded`, `StorageUnavailable` for what may pass.
     pub async fn submit(&self, submission: Submission) -> Result<JobHandle> {
-        match self.validation.ask(Submit(submission)).try_send().await {
+        if self.desk.is_closing() {
+            return Err(stopped());
+        }
+        let answer = match self.validation.ask(Submit(submission)).try_send().await {
             Ok(handle) => Ok(handle),
             Err(SendError::HandlerError(error)) => Err(error),
             Err(SendError::MailboxFull(_)) => {
                 Err(Error::new(ErrorKind::Overloaded, "too many requests are being validated at this moment"))
             }
             Err(_) => Err(stopped()),
+        };
+        let counters = &self.desk.counters;
+        if answer.is_ok() {
+            counters.accepted.add()
+        } else {
+            counters.refused.add()
         }
+        answer
     }
 
     /// A job of this owner; another owner's is not found.
     pub async fn status(&self, owner: &str, job: JobId) -> Result<JobStatus> {
         let status = match self.desk.jobs.get(job) {
-            Some(running) => running.status().await,
+            Some(running) => running.visible_status().await,
             None => self.desk.ports.records.status(job).await?,
         };
         match status.owner == owner {
@@ -171,7 +218,8 @@ impl Orchestrator {
         }
     }
 
-    /// Asks a running job to stop; it ends as `cancelled` at its next step.
+    /// Asks a job to stop. Where this process works on it, it ends as `cancelled` within a second; anywhere else its
+    /// journal says so at once, and whoever works on it stops.
     ///
     /// # Errors
     /// `NotFound`, or `Conflict` when it has finished.
@@ -180,7 +228,14 @@ impl Orchestrator {
         if status.status.is_final() {
             return Err(Error::new(ErrorKind::Conflict, format!("job {job} is {} already", status.status)));
         }
-        self.job_manager.tell(Cancel(job)).await.map_err(|_| stopped())
+        match self.desk.jobs.get(job) {
+            Some(running) => {
+                // Said before it is told: a message can be lost with an actor that falls.
+                running.stop(Stop::Cancelled);
+                self.job_manager.tell(Cancel(job)).await.map_err(|_| stopped())
+            }
+            None => foreign::cancel(&self.desk, job).await,
+        }
     }
 
     /// Takes a job up that nobody works on, and works on it until it ends; `None` where another instance has it or it
@@ -204,13 +259,43 @@ impl Orchestrator {
         self.desk.ports.records.ready().await
     }
 
-    /// Stops the actors; jobs that run are left in the journal for the next start.
+    /// What this process has done and is doing, in numbers.
+    pub fn figures(&self) -> Vec<Figure> {
+        let options = &self.desk.options;
+        let jobs = self.desk.jobs.all();
+        self.desk.counters.figures(Occupancy {
+            admitted: jobs.len(),
+            running: jobs.iter().filter(|job| job.is_begun()).count(),
+            admitted_limit: options.admitted_jobs,
+            running_limit: options.running_jobs,
+        })
+    }
+
+    /// Takes no more jobs in, lets those go that wait, and lets those end that run, for so long at most; then lets go of
+    /// them too. Nothing is lost: another instance, or the next start, goes on with them.
+    pub async fn drain(&self, limit: Duration) {
+        self.desk.close();
+        // Told in vain only where the actor is gone, and its jobs with it.
+        let _ = self.job_manager.tell(Drain).await;
+        drain::drain(&self.desk, limit).await;
+    }
+
+    /// Stops the actors; jobs that run are left in the journal for another instance or the next start.
     pub async fn shutdown(self) {
+        self.drain(Duration::ZERO).await;
         self.keeper.abort();
         // An actor that has stopped already cannot be told to.
         let _ = self.supervisor.stop_gracefully().await;
         self.supervisor.wait_for_shutdown().await;
-        leases::release(&self.desk).await;
+        // A sign of life that stays is one of an instance that falls silent.
+        let _ = self.desk.ports.records.put_beat(self.desk.ports.writer, None).await;
+    }
+
+    /// Tells every actor of a job once more, as messages that are delivered twice would.
+    #[doc(hidden)]
+    pub async fn tell_again(&self, job: JobId) {
+        let _ = self.validation.tell(crate::validation::Resume(job, AttemptCause::Abandoned)).await;
+        let _ = self.job_manager.tell(crate::job_manager::Echo(job)).await;
     }
 }
 
@@ -223,6 +308,8 @@ pub struct JobHandle {
     pub job_id: JobId,
     pub(crate) progress: watch::Receiver<Progress>,
     pub(crate) result: watch::Receiver<Option<Arc<JobResult>>>,
+    pub(crate) record: Arc<JobRecord>,
+    pub(crate) records: Arc<dyn JobRecords>,
     /// Where another instance works on the job: what reads its journal.
     pub(crate) elsewhere: Option<Arc<Desk>>,
 }
@@ -230,6 +317,14 @@ pub struct JobHandle {
 impl JobHandle {
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// Makes sure of the promise that the job will be done, before anybody is given it.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the bucket does not keep it.
+    pub async fn promise(&self) -> Result<()> {
+        self.records.keep(&self.record).await.map_err(|error| error.of_job(self.job_id))
     }
 
     /// Waits for the end. Dropping the future loses nothing.

@@ -1,13 +1,13 @@
 //! The jobs that this process carries: what outlives a restarted actor, and nothing that the bucket
 //! does not also know or that could not be computed again.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use caudal_core::job::{JobRecord, JobStatus, Plan, Progress, SourceDescription};
-use caudal_core::journal::{JournalEntry, JournalState, Transition};
+use caudal_core::journal::{Attempt, AttemptCause, JournalEntry, JournalState, Transition};
 use caudal_core::ports::{Appended, CancelToken, ProgressSink, StageInput};
 use caudal_core::results::{Analysis, GpuProcessing, SparkProcessing};
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
@@ -23,6 +23,8 @@ pub enum Holder {
     JobManager,
     Analysis,
     Response,
+    /// Its end is written, and is being made safe.
+    Nobody,
 }
 
 /// How often a job may take an actor down before it is given up.
@@ -43,6 +45,29 @@ pub struct Findings {
     pub analysis_time: f64,
 }
 
+/// Why work on a job stops before its end.
+#[derive(Clone, Debug)]
+pub enum Stop {
+    Cancelled,
+    /// The job ends here: it took too long, or is not to be tried again.
+    Failed(Box<Error>),
+    /// Another instance has the job, or is to have it.
+    Left,
+}
+
+/// A job's journal as far as it is known to be stored, and attempts that could not be stored yet.
+#[derive(Clone, Debug, Default)]
+struct Book {
+    stored: JournalState,
+    pending: Vec<Attempt>,
+}
+
+impl Book {
+    fn attempt(&self) -> u32 {
+        (self.stored.attempt + self.pending.len() as u32).max(1)
+    }
+}
+
 /// One job in this process.
 pub struct RunningJob {
     pub record: Arc<JobRecord>,
@@ -50,11 +75,12 @@ pub struct RunningJob {
     /// Monotonic time of the job's arrival in this process.
     pub arrived: Duration,
     pub findings: Mutex<Findings>,
-    journal: tokio::sync::Mutex<JournalState>,
-    /// Whether the lease is still renewed; locked while it is.
-    leased: tokio::sync::Mutex<bool>,
+    book: tokio::sync::Mutex<Book>,
     holder: Mutex<Holder>,
     panics: AtomicU32,
+    /// Whether it runs, or is to run, while no other job does.
+    alone: AtomicBool,
+    stop: watch::Sender<Option<Stop>>,
     progress: watch::Sender<Progress>,
     result: watch::Sender<Option<Arc<JobResult>>>,
 }
@@ -68,10 +94,11 @@ impl RunningJob {
             cancel: CancelToken::default(),
             arrived,
             findings: Mutex::default(),
-            journal: tokio::sync::Mutex::new(journal),
-            leased: tokio::sync::Mutex::new(true),
+            book: tokio::sync::Mutex::new(Book { stored: journal, pending: Vec::new() }),
             holder: Mutex::new(Holder::Validation),
             panics: AtomicU32::new(0),
+            alone: AtomicBool::new(false),
+            stop: watch::channel(None).0,
             progress: watch::channel(progress).0,
             result: watch::channel(None).0,
         }
@@ -96,6 +123,49 @@ impl RunningJob {
     /// Counts an actor's fall over this job; false once it has caused too many.
     pub fn may_try_again(&self) -> bool {
         self.panics.fetch_add(1, Ordering::Relaxed) + 1 < PANICS_ALLOWED
+    }
+
+    /// Has the job run while no other job does from now on; false where it did already.
+    pub fn seclude(&self) -> bool {
+        !self.alone.swap(true, Ordering::Relaxed)
+    }
+
+    pub fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    /// Has all work on the job stop; the first reason counts.
+    pub fn stop(&self, why: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let is_first = stop.is_none();
+            if is_first {
+                *stop = Some(why);
+            }
+            is_first
+        });
+        self.cancel.cancel();
+    }
+
+    /// Waits until work is to stop; why.
+    pub async fn stopped(&self) -> Stop {
+        let mut stop = self.stop.subscribe();
+        let why = stop.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        // The sender lives as long as the job does.
+        why.unwrap_or(Stop::Left)
+    }
+
+    /// What a job ends with that was stopped, or is left with.
+    pub fn stop_error(&self) -> Option<Error> {
+        let error = match self.stop.borrow().clone()? {
+            Stop::Cancelled => Error::new(ErrorKind::Cancelled, "the job was cancelled"),
+            Stop::Failed(error) => *error,
+            Stop::Left => Error::new(ErrorKind::Conflict, "another instance carries the job on"),
+        };
+        Some(error.of_job(self.id()))
+    }
+
+    pub fn is_left(&self) -> bool {
+        matches!(*self.stop.borrow(), Some(Stop::Left))
     }
 
     pub fn watch_progress(&self) -> watch::Receiver<Progress> {
@@ -124,33 +194,37 @@ impl RunningJob {
         };
         StageInput {
             record: self.record.clone(),
-            attempt: self.attempt().await,
+            attempt: self.book.lock().await.attempt(),
             cancel: self.cancel.clone(),
             progress: ProgressSink::new(report),
         }
     }
 
-    async fn attempt(&self) -> u32 {
-        self.journal.lock().await.attempt.max(1)
-    }
-
-    /// Keeps the lease from being renewed, or ended, while the guard lives; false once it has ended.
-    pub async fn lease(&self) -> tokio::sync::MutexGuard<'_, bool> {
-        self.leased.lock().await
-    }
-
-    /// Waits for a renewal that is under way; there is none after it, so that the leases can be taken away.
-    pub async fn end_lease(&self) {
-        *self.leased.lock().await = false;
-    }
-
-    /// Counts a new attempt, made by this process after another one left the job.
-    pub async fn begin_attempt(&self) {
-        self.journal.lock().await.attempt += 1;
-    }
-
     pub async fn state(&self) -> Option<JobState> {
-        self.journal.lock().await.state
+        self.book.lock().await.stored.state
+    }
+
+    /// The number of the journal's next entry.
+    pub async fn next_entry(&self) -> u32 {
+        self.book.lock().await.stored.next
+    }
+
+    /// How often the job was tried again.
+    pub async fn retries(&self) -> u32 {
+        let book = self.book.lock().await;
+        book.stored.retries() + book.pending.len() as u32
+    }
+
+    /// How often in a row an instance fell silent over the job where it stands.
+    pub async fn abandonments(&self) -> u32 {
+        self.book.lock().await.stored.abandonments()
+    }
+
+    /// Time that instances before this one have spent on the job, as they wrote it down.
+    pub async fn spent_before(&self) -> Duration {
+        let book = self.book.lock().await;
+        let last = book.stored.last.unwrap_or(self.record.created_at);
+        (last - self.record.created_at).to_std().unwrap_or_default()
     }
 
     /// Journals the entry into a state, unless the job is there or beyond already.
@@ -171,73 +245,140 @@ impl RunningJob {
 
     async fn change(&self, ports: &Ports, transition: Transition) -> Result<()> {
         let state = transition.to;
-        let mut journal = self.journal.lock().await;
-        if journal.state.is_some_and(|now| now >= state || now.is_final()) {
-            return Ok(());
+        let mut book = self.book.lock().await;
+        while book.stored.state.is_none_or(|now| now < state && !now.is_final()) {
+            if state == JobState::Queued {
+                book.pending.push(attempt(ports, 1, AttemptCause::Submitted, JobState::Queued));
+            }
+            self.append(ports, &mut book, vec![transition.clone()]).await?;
         }
+        drop(book);
+        self.progress.send_modify(|p| {
+            if p.state != state {
+                p.state = state;
+                p.step = state.name().into();
+                (p.done, p.total) = (0, 0);
+            }
+        });
+        Ok(())
+    }
+
+    /// Puts a new attempt on record. Where that fails it goes with the next entry.
+    ///
+    /// # Errors
+    /// Those of the bucket; [`ErrorKind::Conflict`] where another instance wrote the next entry.
+    pub async fn begin_attempt(
+        &self,
+        ports: &Ports,
+        cause: AttemptCause,
+        error: Option<Error>,
+        waited: Duration,
+    ) -> Result<()> {
+        let mut book = self.book.lock().await;
+        let (number, state) = (book.attempt() + 1, book.stored.state.unwrap_or(JobState::Queued));
+        let new = Attempt { error, waited: waited.as_secs_f64(), ..attempt(ports, number, cause, state) };
+        book.pending.push(new);
+        while book.pending.iter().any(|pending| pending.number == number) {
+            self.append(ports, &mut book, Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes one entry. An entry that is there already and is this process's own is one whose confirmation was lost: it
+    /// is taken note of, and the caller looks again what is left to write.
+    async fn append(&self, ports: &Ports, book: &mut Book, transitions: Vec<Transition>) -> Result<()> {
+        let now = ports.clock.now();
         let entry = JournalEntry {
             entry_id: ports.ids.entry_id(),
             writer: ports.writer,
-            attempt: journal.attempt.max(1),
-            at: ports.clock.now(),
-            transitions: vec![transition],
+            attempt: book.attempt(),
+            at: book.stored.last.map_or(now, |last| last.max(now)),
+            transitions,
+            began: book.pending.clone(),
         };
-        let mut next = journal.clone();
+        let mut next = book.stored.clone();
         next.apply(&entry)?;
-        match ports.records.append(self.id(), journal.next, &entry).await? {
-            Appended::Mine => *journal = next,
+        match ports.records.append(self.id(), book.stored.next, &entry).await? {
+            Appended::Mine => *book = Book { stored: next, pending: Vec::new() },
+            Appended::Taken(own) if own.writer == ports.writer => {
+                book.stored.apply(&own)?;
+                book.pending.retain(|p| own.began.iter().all(|began| began.number != p.number));
+            }
             Appended::Taken(other) => {
                 let detail = format!("another instance ({}) carries job {} now", other.writer, self.id());
                 return Err(Error::new(ErrorKind::Conflict, detail).of_job(self.id()));
             }
         }
-        drop(journal);
-        self.progress.send_modify(|p| {
-            p.state = state;
-            p.step = state.name().into();
-            (p.done, p.total) = (0, 0);
-        });
         Ok(())
     }
 
     /// The job as its journal has it now.
     pub async fn status(&self) -> JobStatus {
-        let journal = self.journal.lock().await;
+        let journal = self.book.lock().await.stored.clone();
         JobStatus {
             job_id: self.id(),
             owner: self.record.owner.clone(),
             status: journal.state.unwrap_or(JobState::Queued),
             created_at: self.record.created_at,
             updated_at: journal.entered.last().map_or(self.record.created_at, |e| e.at),
-            transitions: journal.entered.clone(),
+            transitions: journal.entered,
             attempts: journal.attempt.max(1),
-            error: journal.error.clone(),
+            attempt_history: journal.attempts,
+            error: journal.error,
         }
     }
+
+    /// The job as it may be told: an end that might not survive a loss of power yet is none.
+    pub async fn visible_status(&self) -> JobStatus {
+        let mut status = self.status().await;
+        if status.status.is_final() && self.result.borrow().is_none() {
+            status.transitions.pop();
+            let last = status.transitions.last();
+            status.updated_at = last.map_or(status.created_at, |entered| entered.at);
+            status.status = last.map_or(JobState::Queued, |entered| entered.state);
+            status.error = None;
+        }
+        status
+    }
+
+    /// Whether its stages run, or have run.
+    pub fn is_begun(&self) -> bool {
+        self.progress.borrow().state > JobState::Queued
+    }
+
+    /// Whether the job's last state is written already.
+    pub fn is_ending(&self) -> bool {
+        self.progress.borrow().state.is_final()
+    }
+}
+
+fn attempt(ports: &Ports, number: u32, cause: AttemptCause, state: JobState) -> Attempt {
+    Attempt { number, at: ports.clock.now(), writer: ports.writer, cause, state, waited: 0.0, error: None }
 }
 
 /// All jobs of this process, by id.
 #[derive(Default)]
-pub struct RunningJobs(Mutex<HashMap<JobId, Arc<RunningJob>>>);
+pub struct RunningJobs(Mutex<BTreeMap<JobId, Arc<RunningJob>>>);
 
 impl RunningJobs {
-    fn map(&self) -> MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
+    fn map(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<RunningJob>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a job in, unless there are `limit` already or it is here.
+    /// Takes a job in, unless there are `limit` already; false where it is here.
     ///
     /// # Errors
     /// [`ErrorKind::Overloaded`] when all places are taken.
-    pub fn admit(&self, job: Arc<RunningJob>, limit: usize) -> Result<()> {
+    pub fn admit(&self, job: Arc<RunningJob>, limit: usize) -> Result<bool> {
         let mut map = self.map();
         if map.len() >= limit {
             let detail =
                 format!("{limit} jobs are queued or running, which is all this server takes at once");
             return Err(Error::new(ErrorKind::Overloaded, detail).hint("try again in a moment"));
         }
-        map.insert(job.id(), job);
-        Ok(())
+        let is_new = !map.contains_key(&job.id());
+        map.entry(job.id()).or_insert(job);
+        Ok(is_new)
     }
 
     pub fn get(&self, job: JobId) -> Option<Arc<RunningJob>> {
@@ -262,8 +403,6 @@ impl RunningJobs {
 
     /// The jobs that an actor has in hand, oldest first.
     pub fn held_by(&self, holder: Holder) -> Vec<JobId> {
-        let mut jobs: Vec<_> = self.map().values().filter(|j| j.holder() == holder).map(|j| j.id()).collect();
-        jobs.sort();
-        jobs
+        self.map().values().filter(|j| j.holder() == holder).map(|j| j.id()).collect()
     }
 }

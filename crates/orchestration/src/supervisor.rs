@@ -7,9 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use caudal_core::JobId;
 use kameo::actor::{Actor, ActorRef, Spawn};
 use kameo::error::Infallible;
 use kameo::mailbox;
+use kameo::message::Message;
 use kameo::supervision::RestartPolicy;
 use tokio::sync::oneshot;
 
@@ -24,6 +26,25 @@ const RESTARTS: (u32, Duration) = (100, Duration::from_secs(60));
 
 /// The two actors that are spoken to from outside.
 pub type Doors = (ActorRef<ValidationActor>, ActorRef<JobManagerActor>);
+
+/// Tells an actor something after a while. Where it is gone by then, so are its jobs.
+pub fn later<A, M>(wait: Duration, actor: ActorRef<A>, message: M)
+where
+    A: Actor + Message<M>,
+    M: Send + 'static,
+{
+    tokio::spawn(async move {
+        tokio::time::sleep(wait).await;
+        let _ = actor.tell(message).await;
+    });
+}
+
+/// Forgets a job that another instance carries on.
+pub fn leave(desk: &Desk, job: JobId) {
+    desk.counters.left.add();
+    desk.ports.sources.release(job);
+    desk.jobs.remove(job);
+}
 
 pub struct Supervisor;
 

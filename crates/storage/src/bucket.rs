@@ -13,6 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::durable::Syncer;
 use crate::{S3Location, file_uri, keys, large};
 
 /// A folder, a place on S3 or, for tests, memory. Cheap to clone.
@@ -20,6 +21,7 @@ use crate::{S3Location, file_uri, keys, large};
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     place: Place,
+    syncer: Option<Arc<Syncer>>,
 }
 
 /// Tries to create an object that others are said to be creating.
@@ -29,6 +31,8 @@ const CREATIONS: u32 = 8;
 enum Place {
     Folder(Arc<PathBuf>),
     S3(Arc<S3Location>),
+    /// A store that tests bring along and that keeps the rules of S3.
+    Other,
     Memory,
 }
 
@@ -45,7 +49,18 @@ impl Bucket {
         std::fs::create_dir_all(path).map_err(|e| unusable(&e))?;
         let folder = path.canonicalize().map_err(|e| unusable(&e))?;
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| unusable(&e))?;
-        Ok(Bucket { store: Arc::new(store), place: Place::Folder(Arc::new(folder)) })
+        Ok(Bucket { store: Arc::new(store), place: Place::Folder(Arc::new(folder)), syncer: None })
+    }
+
+    /// The same bucket, which makes [sure](Self::persist) of what is promised. Objects on S3 are sure as they are.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` where the folder cannot be opened.
+    pub fn durable(self) -> Result<Bucket> {
+        match &self.place {
+            Place::Folder(folder) => Ok(Bucket { syncer: Some(Syncer::open(folder)?), ..self }),
+            Place::S3(_) | Place::Other | Place::Memory => Ok(self),
+        }
     }
 
     /// Opens a place on S3 as a bucket. Nothing is asked of it yet.
@@ -53,12 +68,17 @@ impl Bucket {
     /// # Errors
     /// `UnavailableEngine` in a build without S3, `InvalidRequest` where the settings do not go together.
     pub fn open_s3(location: S3Location) -> Result<Bucket> {
-        Ok(Bucket { store: location.open()?, place: Place::S3(Arc::new(location)) })
+        Ok(Bucket { store: location.open()?, place: Place::S3(Arc::new(location)), syncer: None })
+    }
+
+    /// A bucket over a store of another kind, which keeps the rules of S3.
+    pub fn over(store: Arc<dyn ObjectStore>) -> Bucket {
+        Bucket { store, place: Place::Other, syncer: None }
     }
 
     /// A bucket that is gone with the process.
     pub fn memory() -> Bucket {
-        Bucket { store: Arc::new(InMemory::new()), place: Place::Memory }
+        Bucket { store: Arc::new(InMemory::new()), place: Place::Memory, syncer: None }
     }
 
     /// Where the bucket itself is.
@@ -71,25 +91,47 @@ impl Bucket {
         match &self.place {
             Place::Folder(folder) => file_uri(&folder.join(key.as_ref())).replacen("file:", "file://", 1),
             Place::S3(location) => location.uri(key.as_ref()),
-            Place::Memory => format!("memory:///{key}"),
+            Place::Other | Place::Memory => format!("memory:///{key}"),
         }
     }
 
     /// Whether it is on other machines.
     pub fn is_remote(&self) -> bool {
-        matches!(self.place, Place::S3(_))
+        matches!(self.place, Place::S3(_) | Place::Other)
     }
 
     /// The file that an object is, where the bucket is a folder.
     pub(crate) fn file(&self, key: &Path) -> Option<PathBuf> {
         match &self.place {
             Place::Folder(folder) => Some(folder.join(key.as_ref())),
-            Place::S3(_) | Place::Memory => None,
+            Place::S3(_) | Place::Other | Place::Memory => None,
         }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// Returns once everything that was written before survives a loss of power.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` where the disk does not take it.
+    pub(crate) async fn persist(&self) -> Result<()> {
+        match &self.syncer {
+            Some(syncer) => syncer.sync().await,
+            None => Ok(()),
+        }
+    }
+
+    /// That the bucket's folder is still there: one that was taken away is not made again, since what it held is missed.
+    pub(crate) fn is_there(&self) -> Result<()> {
+        match &self.place {
+            Place::Folder(folder) if !folder.is_dir() => {
+                let detail = format!("the bucket's folder {} is gone", folder.display());
+                Err(Error::new(ErrorKind::StorageUnavailable, detail).hint("put it back, or mount its disk"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) async fn get(&self, key: &Path) -> Result<Option<Bytes>> {
@@ -102,6 +144,7 @@ impl Bucket {
 
     pub(crate) async fn put(&self, key: &Path, content: impl Into<Bytes>) -> Result<()> {
         let content: Bytes = content.into();
+        self.is_there()?;
         let written = match self.is_remote() && content.len() > large::FROM {
             true => large::put(&*self.store, key, &content).await,
             false => self.store.put(key, content.into()).await.map(drop),
@@ -113,6 +156,7 @@ impl Bucket {
     /// neither may have written: so it is looked whether there is one.
     pub(crate) async fn create(&self, key: &Path, content: impl Into<Bytes>) -> Result<bool> {
         let content: Bytes = content.into();
+        self.is_there()?;
         let mut tried = 1;
         loop {
             let options = PutOptions::from(PutMode::Create);
@@ -144,8 +188,7 @@ impl Bucket {
 
     /// Like [`put_json`](Self::put_json), laid out for people who open the object.
     pub(crate) async fn put_pretty_json(&self, key: &Path, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_vec_pretty(value).map_err(unwritable)?;
-        self.put(key, text).await
+        self.put(key, pretty_json(value)?).await
     }
 
     /// Takes an object away; one that is not there is fine.
@@ -195,6 +238,10 @@ impl Bucket {
 
 pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(unwritable)
+}
+
+pub(crate) fn pretty_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(unwritable)
 }
 
 fn unwritable(e: serde_json::Error) -> Error {

@@ -51,6 +51,31 @@ pub fn analysis(job: JobId) -> Path {
     Path::from(format!("analysis_results/{job}/analysis.json"))
 }
 
+/// Below which each job has a folder of results.
+pub fn output_roots() -> Vec<Path> {
+    ["normalized_data", "gpu_results", "spark_results", "analysis_results", "logs/spark"]
+        .into_iter()
+        .map(Path::from)
+        .collect()
+}
+
+/// The folders of a job's results.
+pub fn output_folders(job: JobId) -> Vec<Path> {
+    output_roots().into_iter().map(|root| root.join(job.to_string())).collect()
+}
+
+pub fn jobs_folder() -> Path {
+    Path::from("jobs")
+}
+
+pub fn job_folder(job: JobId) -> Path {
+    jobs_folder().join(job.to_string())
+}
+
+pub fn journal_folder(job: JobId) -> Path {
+    job_folder(job).join("journal")
+}
+
 pub fn request(job: JobId) -> Path {
     Path::from(format!("jobs/{job}/request.json"))
 }
@@ -69,6 +94,16 @@ pub fn lease_folder(job: JobId) -> Path {
 
 pub fn lease(job: JobId, number: u32) -> Path {
     lease_folder(job).join(format!("{number:08}.json"))
+}
+
+/// Instances that work on jobs.
+pub fn instances_folder() -> Path {
+    Path::from("instances")
+}
+
+/// An instance's newest sign of life.
+pub fn beat(writer: Uuid) -> Path {
+    instances_folder().join(format!("{writer}.json"))
 }
 
 pub fn attempts_folder(job: JobId) -> Path {
@@ -190,6 +225,18 @@ pub fn api_key(id: &str) -> Path {
     api_keys_folder().join(format!("{id}.json"))
 }
 
+pub fn uploads_folder() -> Path {
+    Path::from("uploads")
+}
+
+/// The name of an upload's record below its folder.
+pub const UPLOAD_RECORD: &str = "upload.json";
+
+/// Requests that are known again by a key of their sender.
+pub fn idempotency_folder() -> Path {
+    Path::from("idempotency")
+}
+
 /// All that belongs to an upload.
 pub fn upload(id: Uuid) -> Path {
     Path::from(format!("uploads/{id}"))
@@ -197,12 +244,16 @@ pub fn upload(id: Uuid) -> Path {
 
 /// Owner, size, checksum, form and expiry of an upload.
 pub fn upload_record(id: Uuid) -> Path {
-    upload(id).join("upload.json")
+    upload(id).join(UPLOAD_RECORD)
 }
 
 /// What was uploaded, once it is complete.
 pub fn upload_data(id: Uuid) -> Path {
     upload(id).join("data")
+}
+
+pub fn probes_folder() -> Path {
+    Path::from("probe")
 }
 
 /// Where a start-up probe writes, and takes everything away again.

@@ -5,6 +5,7 @@ mod applications;
 mod assignments;
 mod bucket;
 mod datasets;
+mod durable;
 mod index;
 mod inline;
 mod journal;
@@ -16,6 +17,7 @@ mod records;
 mod s3;
 mod source;
 mod spark;
+mod sweep;
 mod table;
 
 pub use api_keys::BucketApiKeys;
@@ -31,4 +33,5 @@ pub use source::{
     scan,
 };
 pub use spark::{Converted, Reach, ReadBy, SparkInput, SparkPlaces, WrittenFile};
+pub use sweep::{Garbage, Retention};
 pub use table::{Column, Table};

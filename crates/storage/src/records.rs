@@ -2,14 +2,15 @@
 
 use async_trait::async_trait;
 use caudal_core::job::{JobPage, JobRecord, JobStatus, Plan};
-use caudal_core::journal::{JournalEntry, JournalState, Lease};
+use caudal_core::journal::{Beat, JournalEntry, JournalState, Lease};
 use caudal_core::ports::{Appended, JobQuery, JobRecords};
 use caudal_core::request::{InlineTable, OutputFormat};
 use caudal_core::results::{Analysis, FinalResponse, GpuProcessing, SparkProcessing, StoredPaths};
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::bucket::{Bucket, json};
+use crate::bucket::{Bucket, json, pretty_json};
 use crate::{index, inline, journal, keys};
 
 /// `jobs/{id}/job.json`: a finished job and all that its journal said.
@@ -49,7 +50,18 @@ impl JobRecords for BucketRecords {
     }
 
     async fn journal(&self, job: JobId) -> Result<Vec<JournalEntry>> {
-        journal::read(&self.bucket, job).await
+        let entries = journal::read(&self.bucket, job).await?;
+        let last = entries.last().and_then(|entry| entry.transitions.last());
+        if last.is_some_and(|last| last.to.is_final()) {
+            return Ok(entries);
+        }
+        // That of a job that ended long ago is in the compacted job alone, or will be in a moment.
+        let finished = self.bucket.get_json::<FinishedJob>(&keys::finished_job(job)).await?;
+        Ok(finished.map_or(entries, |finished| finished.journal))
+    }
+
+    async fn entry(&self, job: JobId, number: u32) -> Result<Option<JournalEntry>> {
+        self.bucket.get_json(&keys::journal_entry(job, number)).await
     }
 
     async fn lease(&self, job: JobId) -> Result<Option<(u32, Lease)>> {
@@ -78,6 +90,21 @@ impl JobRecords for BucketRecords {
         Ok(mine)
     }
 
+    async fn put_beat(&self, writer: Uuid, beat: Option<&Beat>) -> Result<()> {
+        match beat {
+            Some(beat) => self.bucket.put_json(&keys::beat(writer), beat).await,
+            None => self.bucket.delete(&keys::beat(writer)).await,
+        }
+    }
+
+    async fn beat(&self, writer: Uuid) -> Result<Option<Beat>> {
+        self.bucket.get_json(&keys::beat(writer)).await
+    }
+
+    async fn keep(&self, _: &JobRecord) -> Result<()> {
+        self.bucket.persist().await
+    }
+
     async fn record(&self, job: JobId) -> Result<JobRecord> {
         self.bucket.get_json(&keys::request(job)).await?.ok_or_else(|| no_such(job))
     }
@@ -94,8 +121,19 @@ impl JobRecords for BucketRecords {
         self.bucket.put_pretty_json(&keys::analysis(job), result).await
     }
 
-    async fn put_final(&self, job: JobId, response: &FinalResponse) -> Result<()> {
-        self.bucket.put_pretty_json(&keys::final_results(job), response).await
+    async fn put_final(&self, job: JobId, response: FinalResponse) -> Result<FinalResponse> {
+        let key = keys::final_results(job);
+        let created = self.bucket.create(&key, pretty_json(&response)?).await;
+        match created {
+            Ok(true) => Ok(response),
+            // Whatever the store says but success may be about one's own write.
+            answer => match self.bucket.get_json(&key).await? {
+                Some(there) => Ok(there),
+                None => Err(answer.err().unwrap_or_else(|| {
+                    Error::new(ErrorKind::StorageUnavailable, format!("the bucket cannot write {key}"))
+                })),
+            },
+        }
     }
 
     async fn normalization(&self, job: JobId) -> Result<Option<GpuProcessing>> {
@@ -116,9 +154,10 @@ impl JobRecords for BucketRecords {
 
     async fn finish(&self, status: &JobStatus) -> Result<()> {
         let job = status.job_id;
-        let journal = journal::read(&self.bucket, job).await?;
+        let journal = self.journal(job).await?;
         let finished = FinishedJob { status: status.clone(), journal };
         self.bucket.put_json(&keys::finished_job(job), &finished).await?;
+        self.bucket.persist().await?;
         // What no attempt published, and who worked on it, is of no use any more.
         self.bucket.delete_below(&keys::attempts_folder(job)).await?;
         self.bucket.delete_below(&keys::lease_folder(job)).await?;
@@ -150,6 +189,7 @@ impl JobRecords for BucketRecords {
             updated_at: journal.entered.last().map_or(record.created_at, |entered| entered.at),
             transitions: journal.entered,
             attempts: journal.attempt.max(1),
+            attempt_history: journal.attempts,
             error: journal.error,
         })
     }
@@ -196,6 +236,7 @@ impl JobRecords for BucketRecords {
     }
 
     async fn ready(&self) -> Result<()> {
+        self.bucket.is_there()?;
         self.bucket.list_names(&keys::active_folder()).await.map(drop)
     }
 }

@@ -14,7 +14,7 @@ pub fn code(error: &Error) -> u8 {
         ErrorKind::InvalidData | ErrorKind::TooLarge => 65,
         ErrorKind::SourceUnavailable | ErrorKind::NotFound => 66,
         ErrorKind::UnavailableEngine | ErrorKind::NotAcceptable | ErrorKind::MethodNotAllowed => 69,
-        ErrorKind::EngineFailed => 70,
+        ErrorKind::EngineFailed | ErrorKind::PoisonousJob => 70,
         ErrorKind::InsufficientMemory | ErrorKind::InsufficientDisk => 71,
         ErrorKind::StorageUnavailable | ErrorKind::IssuerUnavailable => 74,
         ErrorKind::Unauthenticated | ErrorKind::Forbidden => 77,
@@ -22,6 +22,7 @@ pub fn code(error: &Error) -> u8 {
         ErrorKind::Overloaded
         | ErrorKind::NotFinished
         | ErrorKind::Conflict
+        | ErrorKind::DeadlineExceeded
         | ErrorKind::TooManyRequests
         | ErrorKind::RequestTimeout => 75,
         ErrorKind::Cancelled => 130,

@@ -5,6 +5,7 @@ mod aws;
 mod doctor;
 mod exit;
 mod figures;
+mod gc;
 mod keys;
 mod memory;
 mod process;
@@ -38,6 +39,8 @@ enum Command {
     Keys(keys::KeysArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
+    /// Take away what nobody needs any more: jobs past their time, and what killed processes left.
+    Gc(gc::GcArguments),
     /// Look at a deployment on AWS.
     #[cfg(feature = "emr")]
     Aws(aws::AwsArguments),
@@ -63,6 +66,7 @@ pub fn run() -> ExitCode {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Keys(arguments) => keys::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
+            Command::Gc(arguments) => gc::run(arguments).await,
             #[cfg(feature = "emr")]
             Command::Aws(arguments) => aws::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,

@@ -63,24 +63,44 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
         ..arguments.memory.overrides()
     })?;
     let server = Server::bind(&settings, arguments.insecure).await?;
-    let stop = shutdown_signal()?;
+    let (first, second) = shutdown_signals()?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(unwatchable)?;
     eprintln!("caudal listens on {}", server.url()?);
     let reload = async move || {
         hang_up.recv().await;
     };
-    server.run(stop, reload).await
+    tokio::select! {
+        served = server.run(first, reload) => served,
+        () = second => {
+            let detail = "a second signal ended the server at once; the journal keeps its jobs";
+            Err(Error::new(ErrorKind::Cancelled, detail))
+        }
+    }
 }
 
-fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+/// The first signal to end, and the second.
+fn shutdown_signals() -> Result<(impl Future<Output = ()> + Send + 'static, impl Future<Output = ()>)> {
     let mut terminate = signal(SignalKind::terminate()).map_err(unwatchable)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unwatchable)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (told, mut heard) = tokio::sync::watch::channel(0_u8);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            told.send_modify(|count| *count = count.saturating_add(1));
         }
-    })
+    });
+    let mut again = heard.clone();
+    let first = async move {
+        // The task that tells lives as long as the process.
+        let _ = heard.wait_for(|count| *count >= 1).await;
+    };
+    let second = async move {
+        let _ = again.wait_for(|count| *count >= 2).await;
+    };
+    Ok((first, second))
 }
 
 fn unwatchable(error: std::io::Error) -> Error {

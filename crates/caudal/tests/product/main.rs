@@ -10,6 +10,7 @@ mod access;
 mod accuracy;
 mod command_line;
 mod derived;
+mod durability;
 mod files;
 mod formats;
 mod hostile;

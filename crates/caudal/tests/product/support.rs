@@ -174,6 +174,12 @@ impl Server {
         Answer { status, headers, body }
     }
 
+    /// Whether the server answers a new connection at all.
+    pub fn tries(&self, path: &str) -> bool {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        agent.get(format!("{}{path}", self.url)).call().is_ok()
+    }
+
     /// Waits until a job has reached a final state.
     pub fn wait_for(&self, job: &str) -> Value {
         for _ in 0..1200 {

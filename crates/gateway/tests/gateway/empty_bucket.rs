@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use caudal_core::export::{Export, ExportFormat, NormalizedData, StoredObject};
 use caudal_core::job::{JobPage, JobRecord, JobStatus, PipelineKind, Plan, SourceDescription};
-use caudal_core::journal::{JournalEntry, Lease};
+use caudal_core::journal::{Beat, JournalEntry, Lease};
 use caudal_core::ports::*;
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::*;
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use caudal_gateway::limits::{BodyTime, Limits};
 use caudal_gateway::{Gateway, GatewayOptions, Guard};
+use caudal_orchestration::retry::{Dice, RetryPolicy};
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use chrono::{DateTime, Utc};
 
@@ -44,6 +45,7 @@ pub async fn gateway() -> Gateway {
         pipelines: vec![nothing.clone()],
         spark: None,
         handover: None,
+        dice: Arc::new(Dice::seeded(1)),
         writer: uuid::Uuid::nil(),
     };
     let sizes = OrchestratorOptions {
@@ -51,6 +53,9 @@ pub async fn gateway() -> Gateway {
         running_jobs: 1,
         admitted_jobs: 16,
         lease: Duration::from_secs(10),
+        retry: RetryPolicy { budget: 0, first: Duration::ZERO, longest: Duration::ZERO },
+        stage_deadline: None,
+        job_deadline: None,
         takes_over: false,
         cores: 1,
         prices: Default::default(),
@@ -111,6 +116,22 @@ impl JobRecords for Nothing {
         no_job(job)
     }
 
+    async fn entry(&self, job: JobId, _: u32) -> Result<Option<JournalEntry>> {
+        no_job(job)
+    }
+
+    async fn put_beat(&self, _: uuid::Uuid, _: Option<&Beat>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn beat(&self, _: uuid::Uuid) -> Result<Option<Beat>> {
+        Ok(None)
+    }
+
+    async fn keep(&self, _: &JobRecord) -> Result<()> {
+        unavailable()
+    }
+
     async fn record(&self, job: JobId) -> Result<JobRecord> {
         no_job(job)
     }
@@ -127,7 +148,7 @@ impl JobRecords for Nothing {
         unavailable()
     }
 
-    async fn put_final(&self, _: JobId, _: &FinalResponse) -> Result<()> {
+    async fn put_final(&self, _: JobId, _: FinalResponse) -> Result<FinalResponse> {
         unavailable()
     }
 

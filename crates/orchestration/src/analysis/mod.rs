@@ -17,9 +17,12 @@ use kameo::actor::{Actor, ActorRef};
 use kameo::error::Infallible;
 use kameo::message::{Context, Message};
 
+use crate::counters::Room;
 use crate::orchestrator::Desk;
 use crate::response::{End, ResponseActor};
+use crate::retry::{self, Next};
 use crate::running::{Holder, RunningJob};
+use crate::supervisor::{later, leave};
 
 pub struct Analyze(pub JobId);
 
@@ -45,10 +48,19 @@ impl Actor for AnalysisActor {
 impl Message<Analyze> for AnalysisActor {
     type Reply = ();
 
-    async fn handle(&mut self, Analyze(id): Analyze, _: &mut Context<Self, Self::Reply>) {
+    async fn handle(&mut self, Analyze(id): Analyze, ctx: &mut Context<Self, Self::Reply>) {
+        self.desk.hear(Room::Analysis);
         let Some(job) = self.desk.jobs.get(id).filter(|job| job.holder() == Holder::Analysis) else { return };
-        if let Err(error) = analyze(&self.desk, &job).await {
-            job.findings().error = Some(error);
+        let analyzed = match job.stop_error() {
+            Some(error) => Err(error),
+            None => analyze(&self.desk, &job).await,
+        };
+        if let Err(error) = analyzed {
+            match retry::after(&self.desk, &job, error).await {
+                Next::Again(wait) => return later(wait, ctx.actor_ref().clone(), Analyze(id)),
+                Next::Leave => return leave(&self.desk, id),
+                Next::End(error) => job.findings().error = Some(*error),
+            }
         }
         self.hand_on(&job).await;
     }

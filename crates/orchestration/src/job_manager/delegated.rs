@@ -1,14 +1,13 @@
 //! One job's stages as one application of Apache Spark: normalising is journalled as delegated to it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use caudal_core::job::Plan;
 use caudal_core::results::SparkProcessing;
 use caudal_core::{Error, ErrorKind, JobState, Result};
 
 use super::comparison::compare;
-use super::stages::{PROFILED, READ};
+use super::stages::{PROFILED, READ, within};
 use crate::leases;
 use crate::orchestrator::Desk;
 use crate::running::RunningJob;
@@ -24,7 +23,8 @@ pub async fn run(desk: &Desk, job: &Arc<RunningJob>, plan: &Plan) -> Result<()> 
     })?;
     job.delegate(ports, JobState::Normalizing, "spark").await?;
     job.enter(ports, JobState::SparkProcessing, None).await?;
-    let Some(outcome) = spark.run(&job.stage_input(READ, PROFILED).await, plan).await? else {
+    let input = job.stage_input(READ, PROFILED).await;
+    let Some(outcome) = within(desk, job, spark.run(&input, plan)).await? else {
         return park(desk, job).await;
     };
     let pipelines =
@@ -42,7 +42,7 @@ pub async fn run(desk: &Desk, job: &Arc<RunningJob>, plan: &Plan) -> Result<()> 
 
 /// Lets the job go while its application runs elsewhere: whoever is told of that one's end takes the job up again.
 async fn park(desk: &Desk, job: &RunningJob) -> Result<()> {
-    leases::renew_one(desk, job, Duration::ZERO).await;
+    leases::release(desk, job.id()).await;
     let detail = format!("job {} waits for its application on Apache Spark", job.id());
     Err(Error::new(ErrorKind::Conflict, detail).of_job(job.id()))
 }

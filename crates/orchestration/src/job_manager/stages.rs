@@ -11,7 +11,7 @@ use caudal_core::{Error, ErrorKind, JobState, Result};
 use super::comparison::compare;
 use super::delegated;
 use crate::orchestrator::Desk;
-use crate::running::RunningJob;
+use crate::running::{RunningJob, Stop};
 
 /// Shares of the whole job, for the progress bar.
 pub(super) const READ: f64 = 0.3;
@@ -42,7 +42,8 @@ pub async fn run(desk: &Desk, job: &Arc<RunningJob>) -> Result<()> {
 async fn prepare(desk: &Desk, job: &Arc<RunningJob>) -> Result<Plan> {
     let ports = &desk.ports;
     job.enter(ports, JobState::Validating, None).await?;
-    let source = ports.sources.open(&job.stage_input(0.0, READ).await).await?;
+    let input = job.stage_input(0.0, READ).await;
+    let source = within(desk, job, ports.sources.open(&input)).await?;
     let plan = ports.planner.plan(&job.record.request, &source).await?;
     let mut findings = job.findings();
     findings.source = Some(source);
@@ -63,7 +64,8 @@ async fn normalize(
         return Ok(stored);
     }
     job.enter(ports, JobState::Normalizing, None).await?;
-    let result = ports.normalizer.normalize(&job.stage_input(READ, NORMALIZED).await, plan).await?;
+    let input = job.stage_input(READ, NORMALIZED).await;
+    let result = within(desk, job, ports.normalizer.normalize(&input, plan)).await?;
     ports.records.put_normalization(job.id(), &result).await?;
     Ok(result)
 }
@@ -87,13 +89,29 @@ async fn profile(
         let from = NORMALIZED + share * i as f64;
         let input = job.stage_input(from, from + share).await;
         let pipeline = ports.pipelines.iter().find(|p| p.kind() == *kind).ok_or_else(|| missing(*kind))?;
-        results[*kind as usize] = pipeline.run(&input, plan).await?;
+        results[*kind as usize] = within(desk, job, pipeline.run(&input, plan)).await?;
         job.cancel.check()?;
     }
     let [rdd, dataframe] = results;
     let result = compare(rdd, dataframe);
     ports.records.put_pipelines(job.id(), &result).await?;
     Ok(result)
+}
+
+/// Gives a stage as long as one may take; one that takes longer ends its job.
+pub(super) async fn within<T>(
+    desk: &Desk,
+    job: &RunningJob,
+    stage: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let Some(limit) = desk.options.stage_deadline else { return stage.await };
+    let Ok(ended) = tokio::time::timeout(limit, stage).await else {
+        let detail = format!("a stage did not end within the {} s that one may take", limit.as_secs_f64());
+        let error = Error::new(ErrorKind::DeadlineExceeded, detail).hint("raise orchestration.stage_seconds");
+        job.stop(Stop::Failed(Box::new(error.clone())));
+        return Err(error);
+    };
+    ended
 }
 
 fn missing(kind: PipelineKind) -> Error {

@@ -7,15 +7,20 @@
 mod recommendations;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use caudal_core::job::JobStatus;
 use caudal_core::results::{DeviceSummary, FinalResponse, ProcessingSummary};
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use kameo::actor::{Actor, ActorRef};
 use kameo::error::Infallible;
 use kameo::message::{Context, Message};
 
+use crate::counters::Room;
 use crate::orchestrator::{Desk, JobResult};
+use crate::retry::{self, Next};
 use crate::running::{Findings, Holder, RunningJob};
+use crate::supervisor::{later, leave};
 
 pub struct End(pub JobId);
 
@@ -40,61 +45,91 @@ impl Actor for ResponseActor {
 impl Message<End> for ResponseActor {
     type Reply = ();
 
-    async fn handle(&mut self, End(id): End, _: &mut Context<Self, Self::Reply>) {
-        if let Some(job) = self.desk.jobs.get(id) {
-            self.end(&job).await;
+    async fn handle(&mut self, End(id): End, ctx: &mut Context<Self, Self::Reply>) {
+        self.desk.hear(Room::Response);
+        let Some(job) = self.desk.jobs.get(id).filter(|job| job.holder() == Holder::Response) else { return };
+        let error = job.findings().error.clone();
+        let ended = match error {
+            Some(error) => self.stop(&job, error).await,
+            None => self.complete(&job).await,
+        };
+        match ended {
+            Ok(result) => self.close(job, result),
+            Err(error) => self.failed(&job, error, ctx.actor_ref()).await,
         }
     }
 }
 
 impl ResponseActor {
-    async fn end(&self, job: &RunningJob) {
-        let error = job.findings().error.clone();
-        let ended = match error {
-            Some(error) => self.stop(job, error).await,
-            None => match self.complete(job).await {
-                Ok(result) => Ok(result),
-                Err(error) => self.stop(job, error).await,
-            },
-        };
-        let result = match ended {
-            Ok(result) => result,
-            Err(error) => {
-                // The bucket takes nothing: the client is told, and the journal keeps the job for
-                // the next start.
-                tracing::error!(job = %job.id(), %error, cause = error.cause, "the end of a job could not be stored");
-                let mut status = job.status().await;
-                status.error = Some(error);
-                JobResult::Ended(Box::new(status))
-            }
-        };
-        self.desk.ports.sources.release(job.id());
-        self.desk.jobs.remove(job.id());
-        job.conclude(result);
-    }
-
     async fn complete(&self, job: &RunningJob) -> Result<JobResult> {
         let ports = &self.desk.ports;
         let response = final_response(&self.desk, job)?;
-        ports.records.put_final(job.id(), &response).await?;
+        // A job has one answer: where an instance before this one has given it, it stays.
+        let response = ports.records.put_final(job.id(), response).await?;
         job.enter(ports, JobState::Completed, None).await?;
-        job.end_lease().await;
-        ports.records.finish(&job.status().await).await?;
         Ok(JobResult::Completed(Box::new(response)))
     }
 
     async fn stop(&self, job: &RunningJob, error: Error) -> Result<JobResult> {
-        let ports = &self.desk.ports;
         let state = match error.kind {
             ErrorKind::Cancelled => JobState::Cancelled,
             _ => JobState::Failed,
         };
         tracing::info!(job = %job.id(), %error, cause = error.cause, "the job ends as {state}");
-        job.enter(ports, state, Some(error.of_job(job.id()))).await?;
-        let status = job.status().await;
-        job.end_lease().await;
-        ports.records.finish(&status).await?;
-        Ok(JobResult::Ended(Box::new(status)))
+        job.enter(&self.desk.ports, state, Some(error.of_job(job.id()))).await?;
+        Ok(JobResult::Ended(Box::new(job.status().await)))
+    }
+
+    /// Another try later, another end, or none here.
+    async fn failed(&self, job: &Arc<RunningJob>, error: Error, me: &ActorRef<Self>) {
+        let was_ending = job.findings().error.is_some();
+        match retry::after(&self.desk, job, error).await {
+            Next::Again(wait) => later(wait, me.clone(), End(job.id())),
+            Next::Leave => leave(&self.desk, job.id()),
+            Next::End(error) if was_ending => self.give_up(job, *error).await,
+            Next::End(error) => {
+                job.findings().error = Some(*error);
+                later(Duration::ZERO, me.clone(), End(job.id()));
+            }
+        }
+    }
+
+    /// The bucket takes nothing: the client is told, and the journal keeps the job for whoever takes it up.
+    async fn give_up(&self, job: &RunningJob, error: Error) {
+        tracing::error!(job = %job.id(), %error, cause = error.cause, "the end of a job could not be stored");
+        let mut status = job.status().await;
+        status.error = Some(error);
+        leave(&self.desk, job.id());
+        job.conclude(JobResult::Ended(Box::new(status)));
+    }
+
+    /// Has the end survive a loss of power, then wakes whoever waits: jobs that end at the same time share the work.
+    fn close(&self, job: Arc<RunningJob>, result: JobResult) {
+        let desk = self.desk.clone();
+        job.hand_to(Holder::Nobody);
+        tokio::spawn(async move {
+            let status = job.status().await;
+            let (records, ended) = (desk.ports.records.clone(), status.clone());
+            let finished = tokio::spawn(async move { records.finish(&ended).await }).await;
+            let finished = finished.unwrap_or_else(|panic| {
+                Err(Error::new(ErrorKind::Internal, "the end of the job was cut short").cause(panic))
+            });
+            desk.ports.sources.release(job.id());
+            desk.jobs.remove(job.id());
+            let counters = &desk.counters;
+            match status.status {
+                JobState::Completed => counters.completed.add(),
+                JobState::Cancelled => counters.cancelled.add(),
+                _ => counters.failed.add(),
+            }
+            job.conclude(match finished {
+                Ok(()) => result,
+                Err(error) => {
+                    tracing::error!(job = %job.id(), %error, cause = error.cause, "an end could not be made safe");
+                    JobResult::Ended(Box::new(JobStatus { error: Some(error), ..status }))
+                }
+            });
+        });
     }
 
     /// The message that was being handled when the actor fell is lost; the job is not.

@@ -10,9 +10,10 @@ mod data;
 pub mod settings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use caudal_core::job::JobRecord;
-use caudal_core::journal::JournalState;
+use caudal_core::journal::{AttemptCause, JournalState};
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use kameo::actor::{Actor, ActorRef};
@@ -21,10 +22,11 @@ use kameo::message::{Context, Message};
 use kameo::reply::DelegatedReply;
 use tokio::sync::watch;
 
+use crate::counters::Room;
 use crate::job_manager::{JobManagerActor, Run};
 use crate::orchestrator::{Desk, JobHandle, JobResult, Submission, SubmissionBody, stopped};
-use crate::running::{Holder, RunningJob};
-use crate::{handover, leases};
+use crate::running::{Holder, RunningJob, Stop};
+use crate::{foreign, handover, leases};
 
 /// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
 const SMALL_BODY: usize = 64 * 1024;
@@ -35,8 +37,11 @@ pub struct Submit(pub Submission);
 /// Tells when a job has ended.
 pub type Waiting = watch::Receiver<Option<Arc<JobResult>>>;
 
-/// Takes an unfinished job up again.
-pub struct Resume(pub JobId);
+/// Takes an unfinished job up again, for a reason.
+pub struct Resume(pub JobId, pub AttemptCause);
+
+/// How often in a row a job may take its instance down where it stands, before it is parked.
+const DEATHS_ALLOWED: u32 = 3;
 
 /// Keeps nothing of its own: a job that it has not queued yet was not promised to anybody.
 pub struct ValidationActor {
@@ -62,53 +67,105 @@ impl Message<Submit> for ValidationActor {
         Submit(submission): Submit,
         ctx: &mut Context<Self, Self::Reply>,
     ) -> Self::Reply {
+        self.desk.hear(Room::Validation);
         let (desk, job_manager) = (self.desk.clone(), self.job_manager.clone());
         ctx.spawn(async move { take_in(&desk, &job_manager, submission).await })
     }
 }
 
 impl Message<Resume> for ValidationActor {
-    type Reply = Option<Waiting>;
+    type Reply = DelegatedReply<Option<Waiting>>;
 
-    async fn handle(&mut self, Resume(job): Resume, _: &mut Context<Self, Self::Reply>) -> Self::Reply {
-        self.resume(job).await.unwrap_or_else(|error| {
-            tracing::error!(%job, %error, cause = error.cause, "an unfinished job could not be taken up");
-            None
+    /// Side by side as well: the journals of many jobs may have to be read.
+    async fn handle(
+        &mut self,
+        Resume(job, cause): Resume,
+        ctx: &mut Context<Self, Self::Reply>,
+    ) -> Self::Reply {
+        self.desk.hear(Room::Validation);
+        let (desk, job_manager) = (self.desk.clone(), self.job_manager.clone());
+        ctx.spawn(async move {
+            resume(&desk, &job_manager, job, cause).await.unwrap_or_else(|error| {
+                tracing::error!(%job, %error, cause = error.cause, "an unfinished job could not be taken up");
+                None
+            })
         })
     }
 }
 
-impl ValidationActor {
-    async fn resume(&self, id: JobId) -> Result<Option<Waiting>> {
-        let ports = &self.desk.ports;
-        let journal = JournalState::replay(&ports.records.journal(id).await?)?;
-        if journal.state.is_none_or(JobState::is_final) {
-            // Either nothing was promised yet, or the end was journalled and only its marker is left.
-            return self.tidy(id, &journal).await.map(|()| None);
-        }
-        let record = ports.records.record(id).await?;
-        let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
-        let state = job.state().await;
-        // A job that only waited was not attempted yet.
-        if state > Some(JobState::Queued) {
-            job.begin_attempt().await;
-        }
-        tracing::info!(job = %id, ?state, "taking up an unfinished job");
-        job.hand_to(Holder::JobManager);
-        let waiting = job.watch_result();
-        self.desk.jobs.admit(job, usize::MAX)?;
-        self.job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
-        Ok(Some(waiting))
+async fn resume(
+    desk: &Desk,
+    job_manager: &ActorRef<JobManagerActor>,
+    id: JobId,
+    cause: AttemptCause,
+) -> Result<Option<Waiting>> {
+    let ports = &desk.ports;
+    if desk.jobs.get(id).is_some() {
+        return Ok(None);
     }
+    let journal = JournalState::replay(&ports.records.journal(id).await?)?;
+    let Some(state) = journal.state.filter(|state| !state.is_final()) else {
+        // Either nothing was promised yet, or the end was journalled and only its marker is left.
+        return tidy(desk, id, &journal).await.map(|()| None);
+    };
+    let record = ports.records.record(id).await?;
+    let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
+    if !desk.jobs.admit(job.clone(), usize::MAX)? {
+        return Ok(None);
+    }
+    let mut admission = Admission { desk, job: id, is_queued: false };
+    // A job that only waited was not attempted yet.
+    if state > JobState::Queued {
+        match cause {
+            AttemptCause::Abandoned => desk.counters.taken_over.add(),
+            _ => desk.counters.handed_over.add(),
+        }
+        job.begin_attempt(ports, cause, None, Duration::ZERO).await?;
+    }
+    tracing::info!(job = %id, %state, ?cause, "taking up an unfinished job");
+    if job.abandonments().await >= DEATHS_ALLOWED {
+        desk.counters.parked.add();
+        job.stop(Stop::Failed(Box::new(poisonous(state))));
+    }
+    admission.is_queued = true;
+    job.hand_to(Holder::JobManager);
+    job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
+    Ok(Some(job.watch_result()))
+}
 
-    /// Finishes what a killed process left of a job that has ended, or that never began.
-    async fn tidy(&self, id: JobId, journal: &JournalState) -> Result<()> {
-        match journal.state {
-            None => self.desk.ports.records.discard(id).await,
-            Some(_) => {
-                let status = self.desk.ports.records.status(id).await?;
-                self.desk.ports.records.finish(&status).await
-            }
+/// Finishes what a killed process left of a job that has ended, or that never began.
+async fn tidy(desk: &Desk, id: JobId, journal: &JournalState) -> Result<()> {
+    match journal.state {
+        None => foreign::never_queued(desk, id).await,
+        Some(_) => {
+            let status = desk.ports.records.status(id).await?;
+            desk.ports.records.finish(&status).await
+        }
+    }
+}
+
+/// Why a job is not tried again that its instances did not survive.
+fn poisonous(state: JobState) -> Error {
+    let detail = format!(
+        "the process that worked on the job was gone in the middle of {state} {DEATHS_ALLOWED} times in a row; the job \
+         is parked and not tried again"
+    );
+    let hint =
+        "the logs of the instances in the job's attempts may say what killed them, such as too little memory";
+    Error::new(ErrorKind::PoisonousJob, detail).hint(hint)
+}
+
+/// A place for a job that is being taken in: free again unless the job was queued.
+struct Admission<'a> {
+    desk: &'a Desk,
+    job: JobId,
+    is_queued: bool,
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        if !self.is_queued {
+            self.desk.jobs.remove(self.job);
         }
     }
 }
@@ -130,13 +187,17 @@ async fn take_in(
     let id = record.job_id;
     let job = Arc::new(RunningJob::new(record, JournalState::default(), ports.clock.monotonic()));
     desk.jobs.admit(job.clone(), desk.options.admitted_jobs)?;
-    let queued = queue(desk, &job, inline).await;
-    if let Err(error) = queued {
-        desk.jobs.remove(id);
-        return Err(error);
-    }
-    let mut handle =
-        JobHandle { job_id: id, progress: job.watch_progress(), result: job.watch_result(), elsewhere: None };
+    let mut admission = Admission { desk, job: id, is_queued: false };
+    queue(desk, &job, inline).await?;
+    admission.is_queued = true;
+    let mut handle = JobHandle {
+        job_id: id,
+        progress: job.watch_progress(),
+        result: job.watch_result(),
+        record: job.record.clone(),
+        records: ports.records.clone(),
+        elsewhere: None,
+    };
     if ports.handover.is_some() {
         handover::hand_over(desk, &job).await;
         handle.elsewhere = Some(desk.clone());
@@ -151,7 +212,14 @@ async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Re
     // The lease comes first: whoever finds the marker of a job without one takes it for abandoned.
     leases::begin(&desk.ports, job, desk.options.lease).await?;
     desk.ports.records.create(&job.record, inline.as_ref()).await?;
-    job.enter(&desk.ports, JobState::Queued, None).await
+    let queued = job.enter(&desk.ports, JobState::Queued, None).await;
+    queued.map_err(|error| match error.kind {
+        // This instance was silent for so long that another one has cleared the job away.
+        ErrorKind::Conflict => {
+            Error::new(ErrorKind::Overloaded, "the server was held up while it took the job in")
+        }
+        _ => error,
+    })
 }
 
 /// Syntax, limits and settings, whatever way the request came.

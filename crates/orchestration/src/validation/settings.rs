@@ -8,7 +8,7 @@ use caudal_core::fault::pointer;
 use caudal_core::request::{JobRequest, Source, SparkConfig};
 use serde_json::{Map, Value};
 
-const SETTINGS: [&str; 14] = [
+const SETTINGS: [&str; 15] = [
     "source",
     "where",
     "select",
@@ -22,8 +22,12 @@ const SETTINGS: [&str; 14] = [
     "output_format",
     "max_cost_usd",
     "webhook_url",
+    "deadline_seconds",
     "data",
 ];
+/// Thirty days: beyond it a job may be swept.
+const LONGEST_DEADLINE: f64 = 2_592_000.0;
+
 const SOURCE_SETTINGS: [&str; 3] = ["uri", "format", "columns"];
 const SPARK_SETTINGS: [&str; 4] =
     ["executor_instances", "executor_memory", "executor_cores", "shuffle_partitions"];
@@ -51,6 +55,10 @@ pub fn read(settings: Vec<(String, Value)>, faults: &mut Faults) -> JobRequest {
                 None => wrong(&at, "a number of US dollars", value, faults),
             },
             "webhook_url" => request.webhook_url = text(&at, value, faults),
+            "deadline_seconds" => match value.as_f64() {
+                Some(seconds) => request.deadline_seconds = Some(seconds),
+                None => wrong(&at, "a number of seconds", value, faults),
+            },
             _ => unknown(&at, name, &SETTINGS, faults),
         }
     }
@@ -77,6 +85,10 @@ pub fn check(request: &JobRequest, inline: bool, faults: &mut Faults) {
     }
     if let Some(dollars) = request.max_cost_usd.filter(|d| !(d.is_finite() && *d >= 0.0)) {
         faults.push(|| "/max_cost_usd".into(), || format!("expected 0 or more US dollars, found {dollars}"));
+    }
+    if let Some(seconds) = request.deadline_seconds.filter(|s| !(*s > 0.0 && *s <= LONGEST_DEADLINE)) {
+        let detail = || format!("expected a number of seconds up to {LONGEST_DEADLINE}, found {seconds}");
+        faults.push(|| "/deadline_seconds".into(), detail);
     }
     if request.webhook_url.is_some() {
         let detail = || "webhooks are not built yet; follow the job at /jobs/{id} instead".into();

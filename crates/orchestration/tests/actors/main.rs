@@ -1,8 +1,16 @@
 //! The four actors against ports that a test can turn: panics, cancellation, full houses, foreign hands.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed; others tell their figures"
+)]
 
 mod ports;
+mod retries;
+mod stopping;
+mod storms;
+mod takeover;
 
 use std::time::Duration;
 
@@ -133,15 +141,6 @@ async fn a_job_whose_next_entry_another_instance_wrote_is_left_to_it() {
         tokio::time::timeout(Duration::from_secs(20), handle.finished()).await.expect("the wait ends");
     assert!(waited.is_err(), "this instance has no result to give");
     assert_eq!(bucket.states(handle.job_id).last(), Some(&JobState::Cancelled), "the other's entry stands");
-}
-
-#[tokio::test]
-async fn a_storage_that_fails_fails_the_job_and_says_so() {
-    let bucket = Bucket::new();
-    let orchestrator = Orchestrator::start(bucket.ports(), options()).await.unwrap();
-    bucket.turn(Turn::RefuseFinal, 1);
-    let mut handle = orchestrator.submit(submission()).await.unwrap();
-    assert_eq!(ended(&mut handle).await, (JobState::Failed, Some(ErrorKind::StorageUnavailable)));
 }
 
 #[tokio::test]

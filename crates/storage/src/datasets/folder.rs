@@ -48,8 +48,7 @@ pub fn check_form(item: &Item, first: &Item, form: Form, asked: Option<SourceFor
 
 fn gathered(items: &[Item], form: Form, reading: &Reading<'_>) -> Result<Source> {
     // One half for the file that is read, one for what is gathered.
-    let Room { memory, spill } = reading.room.clone();
-    let room = Room { memory: memory / 2, spill };
+    let room = Room { memory: reading.room.memory / 2, ..reading.room.clone() };
     let mut gathered: Option<Gathered> = None;
     let (mut faults, mut bytes_before) = (Faults::default(), 0);
     for item in items {

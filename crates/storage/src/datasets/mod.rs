@@ -46,7 +46,7 @@ use crate::bucket::Bucket;
 use crate::keys;
 use crate::s3::S3Location;
 use crate::source::pieces::Pieces;
-use crate::source::{Growing, Keeper, Room, Source, SpillOptions};
+use crate::source::{Budget, Growing, Keeper, Room, Source, SpillOptions};
 use crate::spark::Reach;
 
 /// What reading sources is bound by.
@@ -63,8 +63,8 @@ pub struct SourceOptions {
 }
 
 impl SourceOptions {
-    fn room(&self, memory: u64) -> Room {
-        Room { memory: memory / 2, spill: self.spill.clone() }
+    fn room(&self, memory: u64, budget: &Arc<Budget>) -> Room {
+        Room { memory: memory / 2, budget: Some(budget.clone()), spill: self.spill.clone() }
     }
 }
 
@@ -73,6 +73,8 @@ impl SourceOptions {
 pub struct Datasets {
     pub(crate) bucket: Bucket,
     options: Arc<SourceOptions>,
+    /// What the sources of all jobs may take in memory together.
+    budget: Arc<Budget>,
     opened: Arc<Mutex<HashMap<JobId, Opened>>>,
     /// Of what lies in remote stores.
     pub(crate) pieces: Pieces,
@@ -101,6 +103,7 @@ impl Datasets {
         let pieces = Pieces::new(options.memory_limit / PIECES_SHARE);
         Datasets {
             bucket,
+            budget: Budget::new(options.memory_limit / 2),
             options: Arc::new(options),
             opened: Arc::default(),
             pieces,
@@ -124,15 +127,16 @@ impl Datasets {
         source
     }
 
-    /// Bytes that one job may take.
+    /// Bytes that one job may take now: all that there are, shared with the jobs whose sources are open.
     pub fn memory_limit(&self) -> u64 {
-        self.options.memory_limit
+        let open = self.opened.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
+        self.options.memory_limit / open.max(1)
     }
 
     /// What columns that are gathered may take: in memory a half of `memory` bytes, since the stages take their share
     /// beside them, and more on the disk.
     pub(crate) fn room(&self, memory: u64) -> Room {
-        self.options.room(memory)
+        self.options.room(memory, &self.budget)
     }
 
     fn opened(&self, input: &StageInput) -> Opened {
@@ -148,8 +152,8 @@ impl Datasets {
             }
             false => {
                 let located = self.locate(input).await?;
-                let (input, options) = (input.clone(), self.options.clone());
-                in_background(move || open_located(located, &input, &options)).await
+                let (input, options, budget) = (input.clone(), self.options.clone(), self.budget.clone());
+                in_background(move || open_located(located, &input, &options, &budget)).await
             }
         };
         match opened {
@@ -259,7 +263,12 @@ fn requested(input: &StageInput) -> Result<&request::Source> {
     input.record.request.source.as_ref().ok_or_else(missing)
 }
 
-fn open_located(located: Located, input: &StageInput, options: &SourceOptions) -> Result<Source> {
+fn open_located(
+    located: Located,
+    input: &StageInput,
+    options: &SourceOptions,
+    budget: &Arc<Budget>,
+) -> Result<Source> {
     let source = requested(input)?;
     let size = match &located {
         Located::One(item) => item.size,
@@ -272,7 +281,7 @@ fn open_located(located: Located, input: &StageInput, options: &SourceOptions) -
         size,
         bytes_before: 0,
         bytes_in_all: size,
-        room: options.room(options.memory_limit),
+        room: options.room(options.memory_limit, budget),
     };
     match located {
         Located::One(item) => match form_of(&item, source.format)? {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use caudal_core::job::{ColumnDescription, SourceDescription};
 use caudal_core::{Error, ErrorKind, Result};
 
+use super::budget::{Budget, Reservation};
 use super::held::Held;
 use super::spill_file::SpillFile;
 use super::spilled::{Extent, Spilled, SpilledColumn};
@@ -17,11 +18,16 @@ const EXTENT_ROWS: usize = 1024;
 /// What columns may hold once they spill: enough for long extents, little enough to leave memory to others.
 const HELD_WHILE_SPILLING: u64 = 64 << 20;
 
+/// What columns hold whatever others do.
+const HELD_WITHOUT_ASKING: u64 = 16 << 20;
+
 /// What gathered columns may take.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Room {
     /// Bytes in memory.
     pub memory: u64,
+    /// What all jobs have together.
+    pub budget: Option<Arc<Budget>>,
     pub spill: SpillOptions,
 }
 
@@ -118,18 +124,25 @@ impl Growing {
 /// Keeps columns that grow together within their room.
 pub(crate) struct Keeper {
     room: Room,
+    share: Option<Reservation>,
     file: Option<SpillFile>,
 }
 
 impl Keeper {
     pub fn new(room: Room) -> Keeper {
-        Keeper { room, file: None }
+        let share = room.budget.as_ref().map(Reservation::of);
+        Keeper { room, share, file: None }
     }
 
     /// Whether columns that hold so many bytes have to be [relieved](Self::relieve).
-    pub fn is_full(&self, bytes: u64) -> bool {
+    pub fn is_full(&mut self, bytes: u64) -> bool {
         let most = if self.file.is_some() { HELD_WHILE_SPILLING } else { u64::MAX };
-        bytes > self.room.memory.min(most)
+        bytes > self.room.memory.min(most) || !self.has_a_share_of(bytes)
+    }
+
+    /// Whether other jobs leave so much. A little is not asked for: it costs more to set apart than to hold.
+    fn has_a_share_of(&mut self, bytes: u64) -> bool {
+        bytes <= HELD_WITHOUT_ASKING || self.share.as_mut().is_none_or(|share| share.cover(bytes))
     }
 
     /// Moves rows of the columns out of memory. `expected` bytes are all that will have to be, as far as can be
@@ -148,6 +161,9 @@ impl Keeper {
             column.spill(file, false)?;
             left += column.bytes();
             count += 1;
+        }
+        if let Some(share) = &mut self.share {
+            share.shrink_to(left);
         }
         match left > self.room.memory {
             true => Err(too_wide(count, self.room.memory)),
@@ -175,7 +191,7 @@ impl Keeper {
         }
         let Some(mut file) = self.file else {
             let columns = columns.into_iter().map(Growing::into_held).collect();
-            return Ok(Source::new(origin, Box::new(Held(Arc::new(columns)))));
+            return Ok(Source::new(origin, Box::new(Held::of_share(columns, self.share))));
         };
         columns.iter_mut().try_for_each(|column| column.spill(&mut file, true))?;
         let layout = |column: Growing| SpilledColumn {

@@ -5,23 +5,39 @@ use std::sync::Arc;
 
 use caudal_core::{Error, ErrorKind, Result};
 
+use super::budget::Reservation;
 use super::{Layout, Rows};
 use crate::table::Column;
 
 /// Gathered columns.
-pub(crate) struct Held(pub Arc<Vec<Column>>);
+pub(crate) struct Held {
+    columns: Arc<Vec<Column>>,
+    /// Of the memory that all jobs share.
+    _share: Option<Reservation>,
+}
+
+impl Held {
+    pub fn new(columns: Vec<Column>) -> Held {
+        Held::of_share(columns, None)
+    }
+
+    /// With what they take of the shared memory, for as long as they are held.
+    pub fn of_share(columns: Vec<Column>, share: Option<Reservation>) -> Held {
+        Held { columns: Arc::new(columns), _share: share }
+    }
+}
 
 impl Layout for Held {
     fn slice(&self, column: usize, rows: Range<u64>) -> Option<&[f64]> {
-        self.0.get(column)?.values.get(rows.start as usize..rows.end as usize)
+        self.columns.get(column)?.values.get(rows.start as usize..rows.end as usize)
     }
 
     fn rows(&self, column: usize, row: u64) -> Box<dyn Rows> {
-        Box::new(HeldRows { columns: self.0.clone(), column, at: row })
+        Box::new(HeldRows { columns: self.columns.clone(), column, at: row })
     }
 
     fn inexact_integers(&self, column: usize) -> Option<u64> {
-        self.0.get(column).map(|c| c.inexact_integers)
+        self.columns.get(column).map(|c| c.inexact_integers)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a job reads, opened once and scanned as often as wanted, a block of 65,536 rows at a time.
 
 mod batches;
+mod budget;
 mod column;
 mod growing;
 mod held;
@@ -19,13 +20,14 @@ mod stream;
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use caudal_core::job::SourceDescription;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_kernels::{KeptBlocks, Sample};
 
 pub use self::batches::{Batch, BatchReader};
+pub(crate) use self::budget::Budget;
 pub use self::column::SourceColumn;
 pub(crate) use self::growing::{Growing, Keeper, Room};
 use self::held::Held;
@@ -171,7 +173,7 @@ impl Source {
 impl From<Table> for Source {
     fn from(table: Table) -> Source {
         let description = table.describe();
-        Source::new(description, Box::new(Held(Arc::new(table.columns))))
+        Source::new(description, Box::new(Held::new(table.columns)))
     }
 }
 

@@ -18,3 +18,4 @@ mod scanning;
 mod sources;
 mod spilling;
 mod support;
+mod sweeping;

@@ -35,6 +35,7 @@ pub fn entry(writer: u128, at: DateTime<Utc>, states: &[JobState]) -> JournalEnt
         attempt: 1,
         at,
         transitions: states.iter().copied().map(Transition::from).collect(),
+        began: Vec::new(),
     }
 }
 
