@@ -8,10 +8,10 @@ use caudal_core::export::NormalizedData;
 use caudal_core::ports::{Ids, Pipeline};
 use caudal_core::spark::SparkEngine;
 use caudal_normalize::CpuNormalizer;
-use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
+use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports, QuotaLimits, Quotas};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
-use caudal_storage::{Bucket, BucketRecords};
+use caudal_storage::{Bucket, BucketRecords, BucketUsage};
 
 use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
@@ -58,6 +58,7 @@ impl App {
             pipelines,
             spark: Some(spark),
             handover: functions.handover.clone(),
+            quotas: quotas(settings, takes_over)?,
             writer: RandomIds.entry_id(),
         };
         let options = OrchestratorOptions {
@@ -100,6 +101,18 @@ impl App {
             }
         });
     }
+}
+
+/// Where the settings limit what owners may have, servers count it.
+fn quotas(settings: &Settings, takes_over: bool) -> Result<Option<Arc<Quotas>>> {
+    let limits = QuotaLimits {
+        concurrent_jobs: settings.limits.concurrent_jobs(),
+        elements_per_day: settings.limits.elements_per_day(),
+    };
+    if !takes_over || limits == QuotaLimits::default() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Quotas::new(limits, Arc::new(BucketUsage::new(store::open(settings)?))))))
 }
 
 /// Rounds in which a bucket is tried before anything is stored in it.

@@ -181,6 +181,9 @@ pub struct Error {
     pub faults: Faults,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
+    /// Seconds after which the same request may succeed, where that is known better than by its kind.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
     #[serde(skip)]
     pub cause: Option<String>,
 }
@@ -193,6 +196,7 @@ impl Error {
             hint: None,
             faults: Faults::default(),
             job_id: None,
+            retry_after: None,
             cause: None,
         }
     }
@@ -205,6 +209,11 @@ impl Error {
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 

@@ -81,11 +81,6 @@ impl Problem {
         Problem { outside_of: Some(size), ..Error::new(ErrorKind::NotAcceptable, detail).into() }
     }
 
-    /// Says when the same request may succeed.
-    pub fn retry_after(self, seconds: u64) -> Problem {
-        self.with_header(RETRY_AFTER, seconds)
-    }
-
     /// Says more in a header of the answer.
     pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Problem {
         self.headers.push((name, value.into()));
@@ -179,7 +174,7 @@ impl ProblemDetails {
     /// `pages` is [`crate::GatewayOptions::error_pages`].
     pub fn new(problem: Problem, pages: &str) -> ProblemDetails {
         let status = problem.status().as_u16();
-        let Error { kind, detail, hint, faults, job_id, cause: _ } = *problem.error;
+        let Error { kind, detail, hint, faults, job_id, retry_after: _, cause: _ } = *problem.error;
         let told = !faults.is_empty();
         let detail = shortened(detail, LONGEST_DETAIL);
         ProblemDetails {
@@ -206,11 +201,12 @@ pub(crate) async fn render(State(gateway): State<Arc<Gateway>>, request: Request
     });
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     problem.log();
-    let (kind, outside_of, headers) = (problem.kind(), problem.outside_of, problem.headers.clone());
+    let wait = problem.error.retry_after.or(retry_after(problem.kind()).map(u64::from));
+    let (outside_of, headers) = (problem.outside_of, problem.headers.clone());
     let details = ProblemDetails::new(problem, &gateway.options.error_pages);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(CONTENT_LENGTH);
-    if let Some(seconds) = retry_after(kind) {
+    if let Some(seconds) = wait {
         parts.headers.insert(RETRY_AFTER, seconds.into());
     }
     if let Some(Ok(value)) = outside_of.map(|size| HeaderValue::try_from(format!("bytes */{size}"))) {

@@ -54,6 +54,9 @@ pub async fn keep(desk: Arc<Desk>, validation: ActorRef<ValidationActor>) {
     loop {
         tokio::time::sleep(desk.options.lease / RENEWALS).await;
         renew(&desk, desk.options.lease).await;
+        if let Some(quotas) = &desk.ports.quotas {
+            quotas.tell(&desk.ports, &desk.jobs).await;
+        }
         if desk.options.takes_over
             && let Err(error) = adopt(&desk, &validation).await
         {

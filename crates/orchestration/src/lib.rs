@@ -10,6 +10,7 @@ mod handover;
 pub mod job_manager;
 mod leases;
 mod orchestrator;
+mod quotas;
 pub mod response;
 pub mod running;
 mod supervisor;
@@ -18,3 +19,4 @@ pub mod validation;
 pub use orchestrator::{
     JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
 };
+pub use quotas::{QuotaLimits, Quotas};

@@ -20,6 +20,7 @@ use tokio::task::AbortHandle;
 use crate::handover;
 use crate::job_manager::{Cancel, JobManagerActor};
 use crate::leases;
+use crate::quotas::Quotas;
 use crate::running::RunningJobs;
 use crate::supervisor::Supervisor;
 use crate::validation::{Submit, ValidationActor};
@@ -38,6 +39,8 @@ pub struct Ports {
     pub spark: Option<Arc<dyn SparkEngine>>,
     /// Where this instance takes jobs in and others work on them.
     pub handover: Option<Arc<dyn Handover>>,
+    /// Where owners may have only so much.
+    pub quotas: Option<Arc<Quotas>>,
     /// This instance, as it signs journal entries.
     pub writer: uuid::Uuid,
 }

@@ -16,6 +16,7 @@ mod s3;
 mod source;
 mod spark;
 mod table;
+mod usage;
 
 pub use api_keys::BucketApiKeys;
 pub use assignments::{Assignments, StageReport};
@@ -30,3 +31,4 @@ pub use source::{
 };
 pub use spark::{Converted, ReadBy, SparkInput, SparkPlaces, WrittenFile};
 pub use table::{Column, Table};
+pub use usage::BucketUsage;

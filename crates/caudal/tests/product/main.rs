@@ -17,6 +17,7 @@ mod house;
 mod http;
 mod layouts;
 mod limits;
+mod quotas;
 mod raw;
 mod recovery;
 mod spark;

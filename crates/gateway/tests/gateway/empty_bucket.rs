@@ -44,6 +44,7 @@ pub async fn gateway() -> Gateway {
         pipelines: vec![nothing.clone()],
         spark: None,
         handover: None,
+        quotas: None,
         writer: uuid::Uuid::nil(),
     };
     let sizes = OrchestratorOptions {

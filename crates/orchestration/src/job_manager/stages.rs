@@ -44,6 +44,9 @@ async fn prepare(desk: &Desk, job: &Arc<RunningJob>) -> Result<Plan> {
     job.enter(ports, JobState::Validating, None).await?;
     let source = ports.sources.open(&job.stage_input(0.0, READ).await).await?;
     let plan = ports.planner.plan(&job.record.request, &source).await?;
+    if let Some(quotas) = ports.quotas.as_ref().filter(|_| !job.record.inline) {
+        quotas.count(&job.record.owner, source.cells(), ports.clock.now());
+    }
     let mut findings = job.findings();
     findings.source = Some(source);
     findings.plan = Some(plan.clone());

@@ -96,7 +96,7 @@ impl ValidationActor {
         tracing::info!(job = %id, ?state, "taking up an unfinished job");
         job.hand_to(Holder::JobManager);
         let waiting = job.watch_result();
-        self.desk.jobs.admit(job, usize::MAX)?;
+        self.desk.jobs.admit(job, usize::MAX, u64::MAX)?;
         self.job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
         Ok(Some(waiting))
     }
@@ -120,6 +120,12 @@ async fn take_in(
 ) -> Result<JobHandle> {
     let (request, inline) = checked(submission.body).await?;
     let ports = &desk.ports;
+    // What lies elsewhere is counted once it is read.
+    let elements = inline.as_ref().map_or(0, cells);
+    let own = match &ports.quotas {
+        Some(quotas) => quotas.places(ports, &submission.owner, elements).await?,
+        None => u64::MAX,
+    };
     let record = JobRecord {
         job_id: ports.ids.job_id(),
         owner: submission.owner,
@@ -129,10 +135,14 @@ async fn take_in(
     };
     let id = record.job_id;
     let job = Arc::new(RunningJob::new(record, JournalState::default(), ports.clock.monotonic()));
-    desk.jobs.admit(job.clone(), desk.options.admitted_jobs)?;
-    let queued = queue(desk, &job, inline).await;
-    if let Err(error) = queued {
-        desk.jobs.remove(id);
+    let taken = match desk.jobs.admit(job.clone(), desk.options.admitted_jobs, own) {
+        Ok(()) => queue(desk, &job, inline).await.inspect_err(|_| desk.jobs.remove(id)),
+        refused => refused,
+    };
+    if let Err(error) = taken {
+        if let Some(quotas) = &ports.quotas {
+            quotas.give_back(&job.record.owner, elements);
+        }
         return Err(error);
     }
     let mut handle =
@@ -145,6 +155,11 @@ async fn take_in(
     job.hand_to(Holder::JobManager);
     job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
     Ok(handle)
+}
+
+/// Rows × columns of numbers that came with a request.
+fn cells(table: &InlineTable) -> u64 {
+    table.columns.iter().map(|column| column.values.len() as u64).sum()
 }
 
 async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Result<()> {
