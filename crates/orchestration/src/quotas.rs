@@ -101,11 +101,13 @@ impl Quotas {
     pub async fn tell(&self, ports: &Ports, jobs: &RunningJobs) {
         let now = ports.clock.now();
         let running = jobs.by_owner();
-        let mut known: Vec<(String, Owner)> =
-            self.owners().iter().map(|(name, owner)| (name.clone(), owner.clone())).collect();
-        for name in running.keys().filter(|name| !known.iter().any(|(known, _)| known == *name)) {
-            known.push((name.clone(), Owner::default()));
-        }
+        let known: Vec<(String, Owner)> = {
+            let mut owners = self.owners();
+            for name in running.keys() {
+                owners.entry(name.clone()).or_default();
+            }
+            owners.iter().map(|(name, owner)| (name.clone(), owner.clone())).collect()
+        };
         for (name, mut owner) in known {
             owner.begin(now.date_naive());
             let running = running.get(&name).copied().unwrap_or(0);
