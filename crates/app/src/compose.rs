@@ -9,10 +9,10 @@ use caudal_core::ports::{Ids, Pipeline};
 use caudal_core::spark::SparkEngine;
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::retry::Dice;
-use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
+use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports, QuotaLimits, Quotas};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
-use caudal_storage::{Bucket, BucketRecords};
+use caudal_storage::{Bucket, BucketRecords, BucketUsage};
 use tokio::task::AbortHandle;
 
 use crate::functions;
@@ -67,6 +67,7 @@ impl App {
             spark: Some(spark.clone()),
             handover: functions.handover.clone(),
             dice: Arc::new(Dice::seeded(RandomIds.entry_id().as_u128() as u64)),
+            quotas: quotas(settings, takes_over)?,
             writer: RandomIds.entry_id(),
         };
         let options = OrchestratorOptions {
@@ -124,6 +125,18 @@ impl App {
             }
         });
     }
+}
+
+/// Where the settings limit what owners may have, servers count it.
+fn quotas(settings: &Settings, takes_over: bool) -> Result<Option<Arc<Quotas>>> {
+    let limits = QuotaLimits {
+        concurrent_jobs: settings.limits.concurrent_jobs(),
+        elements_per_day: settings.limits.elements_per_day(),
+    };
+    if !takes_over || limits == QuotaLimits::default() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Quotas::new(limits, Arc::new(BucketUsage::new(store::open(settings)?))))))
 }
 
 impl App {

@@ -171,12 +171,22 @@ impl AuthSettings {
 pub struct LimitSettings {
     requests_per_second: f64,
     burst: u32,
+    concurrent_jobs: u64,
+    elements_per_day: u64,
 }
 
 impl LimitSettings {
     /// Requests a second, and at once.
     pub fn rate(&self) -> Option<(f64, u32)> {
         (self.requests_per_second > 0.0).then_some((self.requests_per_second, self.burst))
+    }
+
+    pub fn concurrent_jobs(&self) -> Option<u64> {
+        (self.concurrent_jobs > 0).then_some(self.concurrent_jobs)
+    }
+
+    pub fn elements_per_day(&self) -> Option<u64> {
+        (self.elements_per_day > 0).then_some(self.elements_per_day)
     }
 
     fn check(&self) -> Result<()> {

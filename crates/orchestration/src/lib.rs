@@ -13,6 +13,7 @@ mod handover;
 pub mod job_manager;
 mod leases;
 mod orchestrator;
+mod quotas;
 pub mod response;
 pub mod retry;
 pub mod running;
@@ -23,3 +24,4 @@ pub use counters::Figure;
 pub use orchestrator::{
     JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
 };
+pub use quotas::{QuotaLimits, Quotas};

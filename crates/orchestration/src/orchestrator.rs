@@ -22,6 +22,7 @@ use tokio::task::AbortHandle;
 use crate::counters::{Counters, Figure, Occupancy, Room};
 use crate::job_manager::{Cancel, Drain, JobManagerActor};
 use crate::leases::{self, Watch};
+use crate::quotas::Quotas;
 use crate::retry::{Dice, RetryPolicy};
 use crate::running::{RunningJobs, Stop};
 use crate::supervisor::Supervisor;
@@ -44,6 +45,8 @@ pub struct Ports {
     pub handover: Option<Arc<dyn Handover>>,
     /// What jitter is drawn from.
     pub dice: Arc<Dice>,
+    /// Where owners may have only so much.
+    pub quotas: Option<Arc<Quotas>>,
     /// This instance, as it signs journal entries.
     pub writer: uuid::Uuid,
 }

@@ -237,6 +237,15 @@ pub fn idempotency_folder() -> Path {
     Path::from("idempotency")
 }
 
+/// What instances tell of one owner's use.
+pub fn usage_folder(owner: &str) -> Path {
+    Path::from("access/usage").join(owner)
+}
+
+pub fn usage(owner: &str, instance: Uuid) -> Path {
+    usage_folder(owner).join(format!("{instance}.json"))
+}
+
 /// All that belongs to an upload.
 pub fn upload(id: Uuid) -> Path {
     Path::from(format!("uploads/{id}"))

@@ -19,6 +19,7 @@ mod source;
 mod spark;
 mod sweep;
 mod table;
+mod usage;
 
 pub use api_keys::BucketApiKeys;
 pub use applications::{Applications, Attempt, Note};
@@ -35,3 +36,4 @@ pub use source::{
 pub use spark::{Converted, Reach, ReadBy, SparkInput, SparkPlaces, WrittenFile};
 pub use sweep::{Garbage, Retention};
 pub use table::{Column, Table};
+pub use usage::BucketUsage;

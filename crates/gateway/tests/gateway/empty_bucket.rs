@@ -46,6 +46,7 @@ pub async fn gateway() -> Gateway {
         spark: None,
         handover: None,
         dice: Arc::new(Dice::seeded(1)),
+        quotas: None,
         writer: uuid::Uuid::nil(),
     };
     let sizes = OrchestratorOptions {

@@ -110,7 +110,7 @@ async fn resume(
     };
     let record = ports.records.record(id).await?;
     let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
-    if !desk.jobs.admit(job.clone(), usize::MAX)? {
+    if !desk.jobs.admit(job.clone(), usize::MAX, u64::MAX)? {
         return Ok(None);
     }
     let mut admission = Admission { desk, job: id, is_queued: false };
@@ -177,6 +177,12 @@ async fn take_in(
 ) -> Result<JobHandle> {
     let (request, inline) = checked(submission.body).await?;
     let ports = &desk.ports;
+    // What lies elsewhere is counted once it is read.
+    let elements = inline.as_ref().map_or(0, cells);
+    let own = match &ports.quotas {
+        Some(quotas) => quotas.places(ports, &submission.owner, elements).await?,
+        None => u64::MAX,
+    };
     let record = JobRecord {
         job_id: ports.ids.job_id(),
         owner: submission.owner,
@@ -186,10 +192,16 @@ async fn take_in(
     };
     let id = record.job_id;
     let job = Arc::new(RunningJob::new(record, JournalState::default(), ports.clock.monotonic()));
-    desk.jobs.admit(job.clone(), desk.options.admitted_jobs)?;
-    let mut admission = Admission { desk, job: id, is_queued: false };
-    queue(desk, &job, inline).await?;
-    admission.is_queued = true;
+    let taken = match desk.jobs.admit(job.clone(), desk.options.admitted_jobs, own) {
+        Ok(_) => queued(desk, &job, inline).await,
+        Err(refused) => Err(refused),
+    };
+    if let Err(error) = taken {
+        if let Some(quotas) = &ports.quotas {
+            quotas.give_back(&job.record.owner, elements);
+        }
+        return Err(error);
+    }
     let mut handle = JobHandle {
         job_id: id,
         progress: job.watch_progress(),
@@ -206,6 +218,19 @@ async fn take_in(
     job.hand_to(Holder::JobManager);
     job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
     Ok(handle)
+}
+
+/// Rows × columns of numbers that came with a request.
+fn cells(table: &InlineTable) -> u64 {
+    table.columns.iter().map(|column| column.values.len() as u64).sum()
+}
+
+/// Queues a job that has a place; without success the place is free again.
+async fn queued(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Result<()> {
+    let mut admission = Admission { desk, job: job.id(), is_queued: false };
+    queue(desk, job, inline).await?;
+    admission.is_queued = true;
+    Ok(())
 }
 
 async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Result<()> {

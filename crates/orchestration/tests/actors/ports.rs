@@ -118,6 +118,7 @@ impl Bucket {
             spark: None,
             handover: None,
             dice: Arc::new(Dice::seeded(7)),
+            quotas: None,
             writer: self.writer,
         }
     }
