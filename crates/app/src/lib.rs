@@ -6,6 +6,10 @@ mod compose;
 pub mod doctor;
 #[cfg(feature = "orchestrator")]
 mod functions;
+#[cfg(feature = "orchestrator")]
+mod gpu;
+#[cfg(feature = "gpu-worker")]
+pub mod gpu_worker;
 mod host;
 #[cfg(feature = "lambda")]
 pub mod lambda;

@@ -1,11 +1,14 @@
 //! The HTTP server: one router over one running [`App`].
 
+use std::sync::Arc;
+
 use axum::Router;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::{Gateway, GatewayOptions};
 use tokio::net::TcpListener;
 
 use crate::compose::App;
+use crate::gpu::Host;
 use crate::settings::Settings;
 
 /// The API over a running [`App`].
@@ -16,6 +19,7 @@ pub fn router(app: &App, settings: &Settings) -> Result<Router> {
     Ok(caudal_gateway::router(Gateway {
         orchestrator: app.orchestrator.clone(),
         data: app.data.clone(),
+        system: Arc::new(Host { memory_limit: settings.memory_limit()? }),
         options: GatewayOptions {
             max_body_bytes: usize::try_from(settings.server.max_body()?).unwrap_or(usize::MAX),
             default_wait: settings.server.default_wait(),

@@ -16,6 +16,7 @@ pub mod request;
 pub mod results;
 pub mod spark;
 pub mod state;
+pub mod system;
 
 pub use error::{Error, ErrorKind, Result};
 pub use fault::{Fault, Faults};

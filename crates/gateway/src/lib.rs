@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use caudal_core::export::NormalizedData;
+use caudal_core::ports::SystemReport;
 use caudal_orchestration::Orchestrator;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,6 +30,7 @@ mod prefer;
 pub mod problem;
 pub mod process;
 mod server;
+pub mod system;
 
 pub use error_pages::ERROR_PAGES;
 pub use openapi::openapi;
@@ -39,6 +41,7 @@ pub use server::serve;
 pub struct Gateway {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
+    pub system: Arc<dyn SystemReport>,
     pub options: GatewayOptions,
 }
 
@@ -76,6 +79,7 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(data::data))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(system::system))
         .routes(routes!(error_pages::page))
         .routes(routes!(openapi::document))
 }

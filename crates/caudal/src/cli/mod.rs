@@ -3,6 +3,8 @@
 mod doctor;
 mod exit;
 mod figures;
+#[cfg(feature = "gpu-worker")]
+mod gpu_worker;
 mod memory;
 mod process;
 mod progress;
@@ -33,6 +35,9 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
+    /// Serve this host's GPU to other instances.
+    #[cfg(feature = "gpu-worker")]
+    GpuWorker(gpu_worker::GpuWorkerArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
 }
@@ -40,7 +45,11 @@ enum Command {
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let quiet = !matches!(arguments.command, Command::Serve(_));
+    #[cfg(feature = "gpu-worker")]
+    let serves = matches!(arguments.command, Command::Serve(_) | Command::GpuWorker(_));
+    #[cfg(not(feature = "gpu-worker"))]
+    let serves = matches!(arguments.command, Command::Serve(_));
+    let quiet = !serves;
     start_log(if quiet { "warn" } else { "info" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -54,6 +63,8 @@ pub fn run() -> ExitCode {
             Command::Process(arguments) => process::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
+            #[cfg(feature = "gpu-worker")]
+            Command::GpuWorker(arguments) => gpu_worker::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
         }
     });

@@ -55,8 +55,12 @@ pub struct ProcessArguments {
     /// Where a job on Spark runs: local[*], spark://host:7077, yarn, k8s://https://host:port.
     #[arg(long, value_name = "URL")]
     master: Option<String>,
+    /// Which device normalises; auto takes the quicker as measured on this machine.
     #[arg(long, value_parser = names::<DeviceChoice>(DeviceChoice::NAMES), default_value = "auto")]
     device: DeviceChoice,
+    /// Time the normalisation on CPU and GPU, for gpu_vs_cpu_speedup.
+    #[arg(long)]
+    compare_devices: bool,
     /// The form of the stored normalised data; JSON up to 1,000,000 cells, Parquet beyond, when it is not given.
     #[arg(long, value_parser = names::<OutputFormat>(OutputFormat::NAMES), value_name = "FORMAT")]
     output_format: Option<OutputFormat>,
@@ -182,6 +186,7 @@ fn request(file: &Path, arguments: &ProcessArguments) -> Result<JobRequest> {
         engine: arguments.engine,
         statistics: arguments.statistics,
         device: arguments.device,
+        compare_devices: arguments.compare_devices,
         output_format: arguments.output_format,
         ..JobRequest::default()
     })

@@ -54,7 +54,7 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
     server.run(stop).await
 }
 
-fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+pub fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
     let unwatchable = |e| Error::new(ErrorKind::Internal, "signals cannot be waited for").cause(e);
     let mut terminate = signal(SignalKind::terminate()).map_err(unwatchable)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unwatchable)?;

@@ -11,6 +11,7 @@ mod command_line;
 mod derived;
 mod files;
 mod formats;
+mod gpu;
 mod house;
 mod http;
 mod layouts;

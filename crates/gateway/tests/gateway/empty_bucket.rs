@@ -13,6 +13,7 @@ use caudal_core::journal::{JournalEntry, Lease};
 use caudal_core::ports::*;
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::*;
+use caudal_core::system::{GpuDescription, SystemDescription};
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use caudal_gateway::{Gateway, GatewayOptions};
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
@@ -53,10 +54,22 @@ pub async fn gateway() -> Gateway {
         prices: Default::default(),
     };
     let orchestrator = Orchestrator::start(ports, sizes).await.expect("the actors start");
-    Gateway { orchestrator, data: nothing, options }
+    Gateway { orchestrator, data: nothing.clone(), system: nothing, options }
 }
 
 struct Nothing;
+
+#[async_trait]
+impl SystemReport for Nothing {
+    async fn system(&self) -> SystemDescription {
+        SystemDescription {
+            version: "0".into(),
+            cores: 1,
+            memory_limit_bytes: 1,
+            gpu: GpuDescription { state: "no_driver".into(), ..GpuDescription::default() },
+        }
+    }
+}
 
 fn unavailable<T>() -> Result<T> {
     Err(Error::new(ErrorKind::StorageUnavailable, "the storage takes nothing").cause("secret"))
