@@ -19,6 +19,8 @@ pub struct SparkInput {
     /// Parquet, CSV or NDJSON.
     pub format: SourceFormat,
     pub uris: Vec<String>,
+    /// The folder whose files they are, where the source is one.
+    pub folder: Option<String>,
     /// Bytes of all of it.
     pub bytes: u64,
 }
@@ -64,9 +66,10 @@ impl Datasets {
     /// # Errors
     /// Those of opening a source; `StorageUnavailable` when the bucket takes nothing.
     pub async fn spark_input(&self, input: &StageInput) -> Result<SparkInput> {
-        if let Some(found) = self.file_for_spark(input)? {
-            let uri = format!("file://{}", found.path.display());
-            return Ok(SparkInput { format: found.format, uris: vec![uri], bytes: found.bytes });
+        if let Some(found) = self.files_for_spark(input).await? {
+            let uris = found.paths.iter().map(|path| format!("file://{}", path.display())).collect();
+            let folder = found.folder.map(|folder| folder.display().to_string());
+            return Ok(SparkInput { format: found.format, uris, folder, bytes: found.bytes });
         }
         let source = self.source(input).await?;
         let (rows, columns) = (source.rows(), source.columns());
@@ -89,7 +92,7 @@ impl Datasets {
             uris.push(self.bucket.uri(&key));
             input.progress.report("converting", number + 1, rows.div_ceil(step));
         }
-        Ok(SparkInput { format: SourceFormat::Parquet, uris, bytes })
+        Ok(SparkInput { format: SourceFormat::Parquet, uris, folder: None, bytes })
     }
 
     /// Who reads a source, and what is known of it for that.
@@ -97,7 +100,7 @@ impl Datasets {
     /// # Errors
     /// Those of opening a source.
     pub async fn reader_for_spark(&self, input: &StageInput) -> Result<ReadBy> {
-        match self.file_for_spark(input)? {
+        match self.files_for_spark(input).await? {
             Some(found) => Ok(ReadBy::Spark(found.format)),
             None => Ok(ReadBy::Us(Converted::of(self.source(input).await?.as_ref()))),
         }

@@ -33,6 +33,7 @@ impl Place {
     /// Writes an input file.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("below the place")).expect("a folder");
         std::fs::write(&path, content).expect("the input can be written");
         path
     }

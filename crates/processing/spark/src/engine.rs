@@ -92,7 +92,7 @@ impl SparkJobs {
         match ended? {
             None => Ok(submission.sizing.reasons),
             Some(_) if input.cancel.is_cancelled() => Err(cancelled()),
-            Some(failure) => Err(explain(&failure, source.uris.len() > 1, &text, &places.log)),
+            Some(failure) => Err(explain(&failure, source.folder.as_deref(), &text, &places.log)),
         }
     }
 

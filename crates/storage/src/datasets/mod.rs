@@ -20,7 +20,7 @@ mod source_path;
 mod uri;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -78,9 +78,12 @@ pub struct Datasets {
     stores: Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>,
 }
 
-/// A source that is one file of this machine, which Spark can read itself.
-pub(crate) struct SparkFile {
-    pub path: PathBuf,
+/// Files of this machine that Spark can read itself.
+pub(crate) struct SparkFiles {
+    /// In byte order.
+    pub paths: Vec<PathBuf>,
+    /// Where the source is a folder.
+    pub folder: Option<PathBuf>,
     pub format: SourceFormat,
     pub bytes: u64,
 }
@@ -155,11 +158,11 @@ impl Datasets {
     }
 
     /// What is known of text that only Spark will read: it may be larger than this machine can hold.
-    fn left_to_spark(&self, input: &StageInput) -> Result<Option<SourceDescription>> {
+    async fn left_to_spark(&self, input: &StageInput) -> Result<Option<SourceDescription>> {
         if input.record.request.engine != EngineChoice::Spark {
             return Ok(None);
         }
-        let found = self.file_for_spark(input)?.filter(|found| found.format != SourceFormat::Parquet);
+        let found = self.files_for_spark(input).await?.filter(|found| found.format != SourceFormat::Parquet);
         Ok(found.map(|found| SourceDescription {
             format: Some(found.format),
             rows: 0,
@@ -169,22 +172,14 @@ impl Datasets {
         }))
     }
 
-    /// The file of a job's source, where it is in a form that Spark reads and nothing is derived from it.
-    pub(crate) fn file_for_spark(&self, input: &StageInput) -> Result<Option<SparkFile>> {
+    /// The files of a job's source, where they are in a form that Spark reads and nothing is derived from them.
+    pub(crate) async fn files_for_spark(&self, input: &StageInput) -> Result<Option<SparkFiles>> {
         let request = &input.record.request;
         let derived = request.condition.is_some() || request.select.is_some() || request.sql.is_some();
-        let Some(source) = request.source.as_ref().filter(|_| !derived) else { return Ok(None) };
+        let Some(source) = request.source.clone().filter(|_| !derived) else { return Ok(None) };
         let Named::Path(path) = uri::parse(&source.uri)? else { return Ok(None) };
-        let Located::One(item) = source_path::locate(&path, &self.options.allowed_roots)? else {
-            return Ok(None);
-        };
-        let format = match form_of(&item, source.format)? {
-            Form::Csv => SourceFormat::Csv,
-            Form::Ndjson => SourceFormat::Ndjson,
-            Form::Parquet => SourceFormat::Parquet,
-            Form::Json | Form::ArrowFile | Form::ArrowStream => return Ok(None),
-        };
-        Ok(Some(SparkFile { path: PathBuf::from(item.name), format, bytes: item.size }))
+        let options = self.options.clone();
+        in_background(move || for_spark(&path, source.format, &options)).await
     }
 
     async fn locate(&self, input: &StageInput) -> Result<Located> {
@@ -210,7 +205,7 @@ impl Datasets {
 #[async_trait]
 impl Sources for Datasets {
     async fn open(&self, input: &StageInput) -> Result<SourceDescription> {
-        match self.left_to_spark(input)? {
+        match self.left_to_spark(input).await? {
             Some(described) => Ok(described),
             None => Ok(self.source(input).await?.describe()),
         }
@@ -268,6 +263,37 @@ fn open_located(located: Located, input: &StageInput, options: &SourceOptions) -
             folder::open(items, &reading)
         }
     }
+}
+
+fn for_spark(
+    path: &Path,
+    asked: Option<SourceFormat>,
+    options: &SourceOptions,
+) -> Result<Option<SparkFiles>> {
+    let (mut items, folder) = match source_path::locate(path, &options.allowed_roots)? {
+        Located::One(item) => (vec![item], None),
+        Located::Folder(items) => (items, Some(path.canonicalize().unwrap_or_else(|_| path.to_owned()))),
+    };
+    if items.len() > 1 {
+        items.retain(|item| item.size > 0);
+    }
+    let Some(first) = items.first() else { return Ok(None) };
+    let form = form_of(first, asked)?;
+    let format = match form {
+        Form::Csv => SourceFormat::Csv,
+        Form::Ndjson => SourceFormat::Ndjson,
+        Form::Parquet => SourceFormat::Parquet,
+        Form::Json | Form::ArrowFile | Form::ArrowStream => return Ok(None),
+    };
+    for item in &items[1..] {
+        folder::check_form(item, first, form, asked).map_err(|error| folder::in_file(error, &item.name))?;
+    }
+    Ok(Some(SparkFiles {
+        paths: items.iter().map(|item| folder.clone().unwrap_or_default().join(&item.name)).collect(),
+        folder,
+        format,
+        bytes: items.iter().map(|item| item.size).sum(),
+    }))
 }
 
 fn form_of(item: &Item, asked: Option<SourceFormat>) -> Result<Form> {
