@@ -89,7 +89,8 @@ fn check(gpu: &Arc<Gpu>, values: &[f64]) -> Result<(), Failed> {
     let columns = [InMemory(values)];
     let (surveys, resident) = survey_columns(gpu, &columns).map_err(told)?;
     let options = ProfileOptions { distinct: true, held_values: gpu.held_values()? };
-    let found = profile_column(&resident.column(0, &columns[0]), &surveys[0].sample, options).map_err(told)?;
+    let found =
+        profile_column(&resident.column(0, &columns[0]), &surveys[0].sample, options).map_err(told)?;
     if found != profile(values, true) {
         return Err("the card's profile differs from the processor's".into());
     }

@@ -216,11 +216,7 @@ impl Worker {
 
     fn asked<'a>(&'a self, token: &'a str) -> Vec<(&'a str, &'a str)> {
         // The asking host has no card of its own.
-        vec![
-            ("CAUDAL__GPU__WORKER", &self.url),
-            ("CAUDAL__GPU__TOKEN", token),
-            ("EMULATED_GPU_DEVICES", "0"),
-        ]
+        vec![("CAUDAL__GPU__WORKER", &self.url), ("CAUDAL__GPU__TOKEN", token), ("EMULATED_GPU_DEVICES", "0")]
     }
 }
 
@@ -290,7 +286,9 @@ fn a_worker_that_is_gone_or_takes_no_more_costs_the_reason_and_no_job() {
     process(&place, &file, &["--device", "gpu"], &asked).fails(69, "does not answer");
     let auto = process(&place, &file, &[], &asked).json();
     assert_eq!(stored(&place, &auto), expected);
-    assert!(auto["gpu_processing"]["fallback_reason"].as_str().is_some_and(|r| r.contains("does not answer")));
+    assert!(
+        auto["gpu_processing"]["fallback_reason"].as_str().is_some_and(|r| r.contains("does not answer"))
+    );
     // A card that fails in the middle of the worker's job: its processor goes on, and says so.
     if emulation() {
         let worker = Worker::start(&place, &[("EMULATED_GPU_FAULT", "cuLaunchKernel:60:719")]);

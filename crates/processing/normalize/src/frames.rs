@@ -2,6 +2,7 @@
 //! has no room.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
@@ -12,7 +13,7 @@ use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use caudal_core::job::SourceDescription;
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_storage::{BLOCK_ROWS, Datasets, FillRows, Gathering, Source};
+use caudal_storage::{BLOCK_ROWS, Datasets, Gathering, Source};
 
 /// The key of what travels beside the columns, in the schema.
 const BESIDE: &str = "caudal";
@@ -28,7 +29,7 @@ pub fn encode(
     names: &[String],
     rows: u64,
     beside: String,
-    fill: &FillRows,
+    fill: &(impl Fn(usize, Range<u64>, &mut [f64]) -> Result<()> + ?Sized),
     mut send: impl FnMut(Bytes) -> Result<()>,
 ) -> Result<()> {
     let fields: Vec<Field> = names.iter().map(|name| Field::new(name, DataType::Float64, true)).collect();
