@@ -23,6 +23,11 @@ macro_rules! pages {
 
 pages! {
     MalformedRequest = "malformed-request",
+    Unauthenticated = "unauthenticated",
+    Forbidden = "forbidden",
+    RequestTimeout = "request-timeout",
+    HeadersTooLarge = "headers-too-large",
+    TooManyRequests = "too-many-requests",
     InvalidRequest = "invalid-request",
     InvalidData = "invalid-data",
     SourceUnavailable = "source-unavailable",
@@ -40,6 +45,7 @@ pages! {
     Overloaded = "overloaded",
     StorageUnavailable = "storage-unavailable",
     UnsuitableStorage = "unsuitable-storage",
+    IssuerUnavailable = "issuer-unavailable",
     Cancelled = "cancelled",
     Internal = "internal",
 }

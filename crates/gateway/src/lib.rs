@@ -15,15 +15,21 @@ use caudal_orchestration::Orchestrator;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::limits::{BodyTime, Limits};
+use crate::origin::Origins;
+
 mod byte_range;
 pub mod data;
 pub mod error_pages;
 mod header_list;
 pub mod health;
+pub mod identity;
 pub mod job_request;
 pub mod jobs;
+pub mod limits;
 mod negotiate;
 pub mod openapi;
+pub mod origin;
 mod owner;
 mod parameters;
 mod prefer;
@@ -31,10 +37,14 @@ pub mod problem;
 pub mod process;
 mod server;
 pub mod system;
+pub mod tls;
+mod wire;
 
 pub use error_pages::ERROR_PAGES;
+pub use identity::Guard;
 pub use openapi::openapi;
-pub use server::serve;
+pub use server::{Peer, Serving, serve};
+pub use wire::WireLimits;
 
 /// What the handlers call.
 #[derive(Clone)]
@@ -42,6 +52,8 @@ pub struct Gateway {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
     pub system: Arc<dyn SystemReport>,
+    pub guard: Guard,
+    pub limits: Limits,
     pub options: GatewayOptions,
 }
 
@@ -53,6 +65,10 @@ pub struct GatewayOptions {
     pub default_wait: Duration,
     /// The longest wait that a client may ask for.
     pub max_wait: Duration,
+    /// How slowly a body may come.
+    pub body_time: BodyTime,
+    /// Which pages of other origins may use the API.
+    pub origins: Origins,
     /// Where the error pages are: a problem's `type` is this and the error's code.
     pub error_pages: String,
 }
@@ -65,6 +81,9 @@ pub fn router(gateway: Gateway) -> Router {
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(gateway.options.max_body_bytes))
+        .layer(from_fn_with_state(gateway.clone(), limits::watch_body))
+        .layer(from_fn_with_state(gateway.clone(), identity::authenticate))
+        .layer(from_fn_with_state(gateway.clone(), origin::check_origin))
         .layer(from_fn_with_state(gateway.clone(), problem::render))
         .with_state(gateway)
 }

@@ -62,6 +62,8 @@ mod tests {
             max_body_bytes: 1000,
             default_wait: Duration::from_secs(20),
             max_wait: Duration::from_secs(25),
+            body_time: crate::limits::BodyTime { idle: Duration::from_secs(30), slowest: 1 },
+            origins: Default::default(),
             error_pages: "docs/errors/".into(),
         }
     }

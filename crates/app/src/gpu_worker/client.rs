@@ -11,8 +11,10 @@ use caudal_core::request::Normalization;
 use caudal_core::results::GpuProcessing;
 use caudal_core::system::GpuDescription;
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_normalize::{CardPort, Decoding, DeviceRates, NoCard, Rate, cpu_rates, encode, made_up};
-use caudal_storage::{Datasets, FillRows, Source};
+use caudal_normalize::{
+    CardPort, Decoding, DeviceRates, FillPiece, NoCard, Rate, cpu_rates, encode, made_up,
+};
+use caudal_storage::{Datasets, Filler, Source};
 use futures::stream;
 use tokio::sync::mpsc;
 
@@ -84,7 +86,7 @@ impl WorkerClient {
         names: Vec<String>,
         rows: u64,
         normalization: Normalization,
-        fill: Arc<FillRows>,
+        fill: Arc<FillPiece>,
     ) -> Result<(Source, GpuProcessing)> {
         let (out, pieces) = mpsc::channel::<Result<Bytes>>(PIECES);
         let sending = tokio::task::spawn_blocking(move || {
@@ -191,17 +193,30 @@ impl RemoteNormalizer {
             let detail = format!("the GPU worker {} gave back other columns than it got", self.client.url);
             return Err(Error::new(ErrorKind::UnavailableEngine, detail));
         }
-        let fill = Arc::new(move |column: usize, rows: std::ops::Range<u64>, out: &mut [f64]| {
-            match normalized.slice(column, rows.clone()) {
-                Some(values) => out.copy_from_slice(values),
-                None => drop(normalized.reader(column, rows)?.fill(out)?),
-            }
-            Ok(())
-        });
+        let normalized = Arc::new(normalized);
+        let fill = Arc::new(move |column, rows| as_they_are(&normalized, column, rows));
         self.datasets.put_normalized(input, plan.output_format, &names, rows, fill).await?;
         let device_name = result.device_name.map(|name| format!("{name} of {}", self.client.url));
         Ok(GpuProcessing { device_name, processing_time: begun.elapsed().as_secs_f64(), ..result })
     }
+}
+
+/// Hands out the rows of a column one after the other.
+fn as_they_are(source: &Arc<Source>, column: usize, rows: std::ops::Range<u64>) -> Result<Box<Filler>> {
+    let (source, mut at) = (source.clone(), rows.start);
+    let mut reader = source.reader(column, rows)?;
+    Ok(Box::new(move |out| {
+        let rows = at..at + out.len() as u64;
+        at = rows.end;
+        match source.slice(column, rows.clone()) {
+            Some(values) => out.copy_from_slice(values),
+            None => {
+                reader.skip_to(rows.start)?;
+                reader.fill(out)?;
+            }
+        }
+        Ok(())
+    }))
 }
 
 /// A worker's card, for whoever plans.

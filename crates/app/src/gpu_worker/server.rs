@@ -14,6 +14,7 @@ use caudal_core::job::{JobId, JobRecord, LOCAL_OWNER};
 use caudal_core::ports::{CancelToken, Ids, ProgressSink, StageInput};
 use caudal_core::request::{JobRequest, Normalization};
 use caudal_core::{Error, ErrorKind, Result};
+use caudal_gateway::Serving;
 use caudal_normalize::{Decoding, Gpu, encode, run_stage};
 use caudal_storage::Datasets;
 use futures::{StreamExt, stream};
@@ -23,6 +24,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{ARROW_STREAM, DEVICE_PATH, PIECES, STAGE_PATH};
 use crate::host::RandomIds;
+use crate::server::serving;
 use crate::settings::Settings;
 use crate::store;
 
@@ -36,6 +38,7 @@ const RETRY_AFTER: &str = "2";
 pub struct GpuWorker {
     listener: TcpListener,
     router: Router,
+    serving: Serving,
 }
 
 struct Worker {
@@ -52,7 +55,7 @@ impl GpuWorker {
     /// `UnavailableEngine` without a card; `InvalidRequest` without a token of at least sixteen characters;
     /// `StorageUnavailable` where the address cannot be had.
     pub async fn bind(settings: &Settings, address: std::net::SocketAddr) -> Result<GpuWorker> {
-        let token = settings.gpu.token()?;
+        let (token, serving) = (settings.gpu.token()?, serving(settings)?);
         let opened = tokio::task::spawn_blocking(Gpu::open).await;
         let opened =
             opened.map_err(|e| Error::new(ErrorKind::Internal, "looking for a GPU stopped").cause(e))?;
@@ -77,15 +80,18 @@ impl GpuWorker {
             .route(DEVICE_PATH, get(device))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(worker);
-        Ok(GpuWorker { listener, router })
+        Ok(GpuWorker { listener, router, serving })
     }
 
     /// Where it listens.
     ///
     /// # Errors
     /// `Internal` when the system does not say.
-    pub fn address(&self) -> Result<std::net::SocketAddr> {
-        self.listener.local_addr().map_err(|e| Error::new(ErrorKind::Internal, "no local address").cause(e))
+    pub fn url(&self) -> Result<String> {
+        let scheme = if self.serving.tls.is_some() { "https" } else { "http" };
+        let address = self.listener.local_addr();
+        let address = address.map_err(|e| Error::new(ErrorKind::Internal, "no local address").cause(e))?;
+        Ok(format!("{scheme}://{address}"))
     }
 
     /// Answers until `shutdown` resolves.
@@ -93,7 +99,7 @@ impl GpuWorker {
     /// # Errors
     /// `Internal` when the listener fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let served = caudal_gateway::serve(self.listener, self.router, shutdown).await;
+        let served = caudal_gateway::serve(self.listener, self.router, self.serving, shutdown).await;
         served.map_err(|e| Error::new(ErrorKind::Internal, "the listener failed").cause(e))
     }
 }

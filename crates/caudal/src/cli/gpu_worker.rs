@@ -44,6 +44,6 @@ pub async fn run(arguments: GpuWorkerArguments) -> Result<()> {
     })?;
     let worker = GpuWorker::bind(&settings, address).await?;
     let stop = shutdown_signal()?;
-    eprintln!("caudal gpu-worker listens on http://{}", worker.address()?);
+    eprintln!("caudal gpu-worker listens on {}", worker.url()?);
     worker.run(stop).await
 }

@@ -1,10 +1,13 @@
 //! The command line: its subcommands, its log, and the way from an error to an exit code.
 
+#[cfg(feature = "emr")]
+mod aws;
 mod doctor;
 mod exit;
 mod figures;
 #[cfg(feature = "gpu-worker")]
 mod gpu_worker;
+mod keys;
 mod memory;
 mod process;
 mod progress;
@@ -33,11 +36,16 @@ enum Command {
     Process(process::ProcessArguments),
     /// Answer the HTTP API.
     Serve(serve::ServeArguments),
+    /// Make, list and end the API keys of a server.
+    Keys(keys::KeysArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
     /// Serve this host's GPU to other instances.
     #[cfg(feature = "gpu-worker")]
     GpuWorker(gpu_worker::GpuWorkerArguments),
+    /// Look at a deployment on AWS.
+    #[cfg(feature = "emr")]
+    Aws(aws::AwsArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
 }
@@ -62,9 +70,12 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Process(arguments) => process::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Keys(arguments) => keys::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             #[cfg(feature = "gpu-worker")]
             Command::GpuWorker(arguments) => gpu_worker::run(arguments).await,
+            #[cfg(feature = "emr")]
+            Command::Aws(arguments) => aws::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
         }
     });

@@ -6,17 +6,24 @@
     reason = "tests stop at what they cannot read, and tell their figures"
 )]
 
+mod access;
 mod accuracy;
 mod command_line;
 mod derived;
 mod files;
 mod formats;
 mod gpu;
+mod hostile;
 mod house;
 mod http;
 mod layouts;
+mod limits;
+mod raw;
 mod recovery;
 mod spark;
 mod spark_home;
+mod spilling;
 mod support;
+mod tls;
+mod tokens;
 mod validation;

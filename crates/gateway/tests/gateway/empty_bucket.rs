@@ -15,7 +15,8 @@ use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::*;
 use caudal_core::system::{GpuDescription, SystemDescription};
 use caudal_core::{Error, ErrorKind, JobId, Result};
-use caudal_gateway::{Gateway, GatewayOptions};
+use caudal_gateway::limits::{BodyTime, Limits};
+use caudal_gateway::{Gateway, GatewayOptions, Guard};
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use chrono::{DateTime, Utc};
 
@@ -29,6 +30,8 @@ pub async fn gateway() -> Gateway {
         max_body_bytes: MAX_BODY,
         default_wait: Duration::from_secs(5),
         max_wait: Duration::from_secs(5),
+        body_time: BodyTime { idle: Duration::from_secs(30), slowest: 1 },
+        origins: Default::default(),
         error_pages: "docs/errors/".into(),
     };
     let nothing = Arc::new(Nothing);
@@ -54,7 +57,8 @@ pub async fn gateway() -> Gateway {
         prices: Default::default(),
     };
     let orchestrator = Orchestrator::start(ports, sizes).await.expect("the actors start");
-    Gateway { orchestrator, data: nothing.clone(), system: nothing, options }
+    let (guard, limits) = (Guard::open(), Limits::none());
+    Gateway { orchestrator, data: nothing.clone(), system: nothing, guard, limits, options }
 }
 
 struct Nothing;

@@ -7,10 +7,13 @@ use caudal_core::Result;
 use caudal_core::ports::StageInput;
 use caudal_core::results::{Columns, NormalizedColumn, ScalerParameters, WrittenValue};
 use caudal_kernels::{Fit, Method, apply, apply_in_place, fit_column, survey};
-use caudal_storage::{BLOCK_ROWS, Source, SourceColumn, Steps};
+use caudal_storage::{BLOCK_ROWS, Filler, Source, SourceColumn, Steps};
 use rayon::prelude::*;
 
 use crate::card::Card;
+
+/// Rows of a column that are taken from a card at once.
+const AHEAD: u64 = 1 << 20;
 
 /// Values shown of each column in the result.
 const SHOWN: u64 = 10;
@@ -65,6 +68,58 @@ impl Fitted {
             }
         }
         Ok(())
+    }
+
+    /// Makes the normalised rows of a column, from the first of some rows on.
+    ///
+    /// # Errors
+    /// Whatever stops the source from being read.
+    pub fn filler(self: &Arc<Self>, column: usize, rows: Range<u64>) -> Result<Box<Filler>> {
+        match self.card.is_some() {
+            true => Ok(self.filler_ahead(column, rows)),
+            false => self.filler_in_turn(column, rows),
+        }
+    }
+
+    fn filler_in_turn(self: &Arc<Self>, column: usize, rows: Range<u64>) -> Result<Box<Filler>> {
+        let (fitted, mut at) = (self.clone(), rows.start);
+        let mut reader = self.source.reader(column, rows)?;
+        Ok(Box::new(move |out| {
+            let parameters = &fitted.fits[column].parameters;
+            let rows = at..at + out.len() as u64;
+            at = rows.end;
+            match fitted.source.slice(column, rows.clone()) {
+                Some(values) => apply(parameters, values, out),
+                None => {
+                    // Rows before these may have lain in memory.
+                    reader.skip_to(rows.start)?;
+                    reader.fill(out)?;
+                    apply_in_place(parameters, out);
+                }
+            }
+            Ok(())
+        }))
+    }
+
+    /// Takes many rows from the card at once, however few are asked for.
+    fn filler_ahead(self: &Arc<Self>, column: usize, rows: Range<u64>) -> Box<Filler> {
+        let (fitted, mut at) = (self.clone(), rows.start);
+        let (mut ahead, mut taken) = (Vec::new(), 0);
+        Box::new(move |mut out: &mut [f64]| {
+            while !out.is_empty() {
+                if taken == ahead.len() {
+                    let wanted = (rows.end.saturating_sub(at)).min(AHEAD).max(out.len() as u64);
+                    ahead.resize(wanted as usize, 0.0);
+                    fitted.fill(column, at..at + wanted, &mut ahead)?;
+                    (at, taken) = (at + wanted, 0);
+                }
+                let step = out.len().min(ahead.len() - taken);
+                let (now, later) = out.split_at_mut(step);
+                now.copy_from_slice(&ahead[taken..taken + step]);
+                (out, taken) = (later, taken + step);
+            }
+            Ok(())
+        })
     }
 
     /// Goes through all normalised rows, which are not kept.

@@ -21,6 +21,9 @@ const BESIDE: &str = "caudal";
 /// Cells of one batch, at most, where rows are not longer.
 const BATCH_CELLS: u64 = 1 << 20;
 
+/// Fills a slice with some rows of a column, by its number.
+pub type FillPiece = dyn Fn(usize, Range<u64>, &mut [f64]) -> Result<()> + Send + Sync;
+
 /// Writes columns as an Arrow stream, piece by piece: `beside` travels in the schema, values come from `fill`, NaN for missing.
 ///
 /// # Errors

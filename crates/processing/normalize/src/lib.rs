@@ -12,6 +12,6 @@ mod stage;
 
 pub use caudal_kernels::cuda::{Gpu, Unavailable};
 pub use devices::{CardPort, HostDevices, LocalCard, NoCard, RatesCache};
-pub use frames::{Decoding, encode};
+pub use frames::{Decoding, FillPiece, encode};
 pub use rates::{DeviceRates, Rate, cpu_rates, made_up};
 pub use stage::{HostNormalizer, Staged, run_stage};

@@ -38,7 +38,7 @@ impl Normalizer for HostNormalizer {
         let work = move || run_stage(source, normalization, &stage, on_gpu);
         let staged = Arc::new(blocking(work).await??);
         let filled = staged.clone();
-        let fill = Arc::new(move |column, rows, out: &mut [f64]| filled.fill(column, rows, out));
+        let fill = Arc::new(move |column, rows| filled.fitted.filler(column, rows));
         let (names, rows) = (staged.names(), staged.rows());
         self.datasets.put_normalized(input, plan.output_format, &names, rows, fill).await?;
         let seconds = begun.elapsed().as_secs_f64();
@@ -54,7 +54,7 @@ impl Normalizer for HostNormalizer {
 
 /// A source that has been fitted, wherever, ready to hand its normalised rows out.
 pub struct Staged {
-    fitted: Fitted,
+    fitted: Arc<Fitted>,
     not_on_gpu: Option<String>,
     seconds: f64,
 }
@@ -72,6 +72,7 @@ pub fn run_stage(
 ) -> Result<Staged> {
     let begun = Instant::now();
     let (fitted, not_on_gpu) = fit(source, method_of(normalization), input, on_gpu)?;
+    let fitted = Arc::new(fitted);
     Ok(Staged { fitted, not_on_gpu, seconds: begun.elapsed().as_secs_f64() })
 }
 
