@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
-use caudal_core::ports::{Ids, Pipeline};
+use caudal_core::ports::{Ids, Normalizer, Pipeline};
 use caudal_core::spark::SparkEngine;
-use caudal_normalize::CpuNormalizer;
+use caudal_normalize::{CardPort, DeviceRates, HostDevices, HostNormalizer, LocalCard, RatesCache};
 use caudal_orchestration::retry::Dice;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports, QuotaLimits, Quotas};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
-use caudal_storage::{Bucket, BucketRecords, BucketUsage};
+use caudal_storage::{Bucket, BucketRecords, BucketUsage, Datasets};
 use tokio::task::AbortHandle;
 
 use crate::functions;
@@ -55,14 +55,16 @@ impl App {
         let spark: Arc<dyn SparkEngine> =
             Arc::new(SparkJobs::new(datasets.clone(), crate::spark::launcher(settings, &bucket)?));
         let calibration = Arc::new(BucketCalibration(bucket.clone()));
-        let planner = Arc::new(MeasuredPlanner::new(calibration, Some(spark.clone())));
+        let card = Card::of(settings, &datasets)?;
+        let devices = Arc::new(HostDevices::new(card.planned, calibration.clone()));
+        let planner = Arc::new(MeasuredPlanner::new(calibration, devices, Some(spark.clone())));
         let ports = Ports {
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(RandomIds),
             records: Arc::new(BucketRecords::new(bucket.clone())),
             sources,
             planner: planner.clone(),
-            normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
+            normalizer: functions.normalizer(card.normalizer),
             pipelines,
             spark: Some(spark.clone()),
             handover: functions.handover.clone(),
@@ -147,6 +149,39 @@ impl App {
     }
 }
 
+/// The card that jobs are planned for, and who normalises: this host, or a worker that the settings name.
+struct Card {
+    planned: Arc<dyn CardPort>,
+    normalizer: Arc<dyn Normalizer>,
+}
+
+impl Card {
+    fn of(settings: &Settings, datasets: &Datasets) -> Result<Card> {
+        let local = Arc::new(HostNormalizer::new(datasets.clone()));
+        if settings.gpu.worker.is_empty() {
+            return Ok(Card { planned: Arc::new(LocalCard), normalizer: local });
+        }
+        Card::of_worker(settings, datasets, local)
+    }
+
+    #[cfg(feature = "gpu-worker")]
+    fn of_worker(settings: &Settings, datasets: &Datasets, local: Arc<dyn Normalizer>) -> Result<Card> {
+        use crate::gpu_worker::{RemoteNormalizer, WorkerCard, WorkerClient};
+        let (url, token) = (&settings.gpu.worker, settings.gpu.token()?);
+        let client = Arc::new(WorkerClient::new(url, token, datasets.clone())?);
+        Ok(Card {
+            planned: Arc::new(WorkerCard(client.clone())),
+            normalizer: Arc::new(RemoteNormalizer { client, datasets: datasets.clone(), local }),
+        })
+    }
+
+    #[cfg(not(feature = "gpu-worker"))]
+    fn of_worker(_: &Settings, _: &Datasets, _: Arc<dyn Normalizer>) -> Result<Card> {
+        let detail = "gpu.worker is set, and this build asks none";
+        Err(caudal_core::Error::new(caudal_core::ErrorKind::UnavailableEngine, detail))
+    }
+}
+
 /// Rounds in which a bucket is tried before anything is stored in it.
 const ROUNDS_OF_A_SERVER: usize = 4;
 const ROUNDS_OF_A_RUN: usize = 1;
@@ -172,6 +207,19 @@ impl CalibrationCache for BucketCalibration {
     async fn store(&self, calibration: &Calibration) {
         if let Err(error) = self.0.put_calibration(&Calibration::fingerprint(), calibration).await {
             tracing::warn!(%error, "the calibration could not be kept; it will be measured again");
+        }
+    }
+}
+
+#[async_trait]
+impl RatesCache for BucketCalibration {
+    async fn load(&self, card: &str) -> Option<DeviceRates> {
+        self.0.calibration(&Calibration::fingerprint_with(card)).await
+    }
+
+    async fn store(&self, card: &str, rates: &DeviceRates) {
+        if let Err(error) = self.0.put_calibration(&Calibration::fingerprint_with(card), rates).await {
+            tracing::warn!(%error, "what the GPU costs could not be kept; it will be measured again");
         }
     }
 }

@@ -10,6 +10,10 @@ pub mod doctor;
 mod emr;
 #[cfg(feature = "orchestrator")]
 mod functions;
+#[cfg(feature = "orchestrator")]
+mod gpu;
+#[cfg(feature = "gpu-worker")]
+pub mod gpu_worker;
 mod host;
 #[cfg(feature = "server")]
 mod issuer;

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 
 use crate::access;
 use crate::compose::App;
+use crate::gpu::Host;
 use crate::settings::{AuthRequired, Settings};
 
 /// Who can reach an API, and whether they have to say who they are.
@@ -35,6 +36,7 @@ pub fn router(app: &App, settings: &Settings, reach: Reach) -> Result<Router> {
     Ok(caudal_gateway::router(Gateway {
         orchestrator: app.orchestrator.clone(),
         data: app.data.clone(),
+        system: Arc::new(Host { memory_limit: settings.memory_limit()? }),
         guard: access::guard(settings, reach.required)?,
         limits: access::limits(settings),
         options: GatewayOptions {
@@ -156,7 +158,7 @@ impl Server {
     }
 }
 
-fn serving(settings: &Settings) -> Result<Serving> {
+pub(crate) fn serving(settings: &Settings) -> Result<Serving> {
     let server = &settings.server;
     let tls = server.tls()?.map(|(certificate, key)| Tls::load(TlsFiles { certificate, key })).transpose()?;
     Ok(Serving {

@@ -31,6 +31,7 @@ pub struct Settings {
     pub orchestration: OrchestrationSettings,
     pub retention: RetentionSettings,
     pub functions: FunctionSettings,
+    pub gpu: GpuSettings,
     pub prices: PriceList,
     /// AWS's own variables, which are the environment's and no settings.
     #[serde(skip)]
@@ -340,6 +341,40 @@ pub struct FunctionSettings {
     stage_seconds: f64,
 }
 
+/// A worker that does the normalisation stage on its GPU, and what this process does as one.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuSettings {
+    pub worker: String,
+    token: String,
+    pub worker_jobs: usize,
+}
+
+impl std::fmt::Debug for GpuSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "worker {:?}, {} jobs, a token that is not shown", self.worker, self.worker_jobs)
+    }
+}
+
+/// Characters of a token at least: fewer could be guessed.
+const TOKEN_LENGTH: usize = 16;
+
+impl GpuSettings {
+    /// What a worker and those who ask it both know.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where it is too short to be a secret.
+    pub fn token(&self) -> Result<String> {
+        match self.token.len() >= TOKEN_LENGTH && self.token.bytes().all(|b| b.is_ascii_graphic()) {
+            true => Ok(self.token.clone()),
+            false => Err(invalid(format!(
+                "gpu.token: expected at least {TOKEN_LENGTH} letters, digits and signs, such as \
+                 `openssl rand -hex 24` gives; set it with CAUDAL__GPU__TOKEN"
+            ))),
+        }
+    }
+}
+
 /// What the command line says; `None` leaves a setting as it was.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -432,6 +467,12 @@ impl Settings {
         }
         if !(1.0..=900.0).contains(&self.functions.stage_seconds) {
             return Err(invalid("functions.stage_seconds is between 1 and 900 seconds"));
+        }
+        if self.gpu.worker_jobs == 0 {
+            return Err(invalid("gpu.worker_jobs is 1 or more"));
+        }
+        if !self.gpu.worker.is_empty() {
+            self.gpu.token()?;
         }
         Ok(())
     }

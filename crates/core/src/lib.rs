@@ -18,6 +18,7 @@ pub mod request;
 pub mod results;
 pub mod spark;
 pub mod state;
+pub mod system;
 pub mod usage;
 
 pub use error::{Error, ErrorKind, Result};

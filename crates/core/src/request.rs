@@ -135,6 +135,9 @@ pub struct JobRequest {
     pub statistics: StatisticsLevel,
     #[serde(default)]
     pub device: DeviceChoice,
+    /// Whether the normalisation stage is timed on both devices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compare_devices: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spark_config: Option<SparkConfig>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -67,8 +67,10 @@ pub struct JobSettings {
     pub engine: Option<EngineChoice>,
     /// `full` when it is not given.
     pub statistics: Option<StatisticsLevel>,
-    /// `auto` when it is not given. `gpu` is refused: it is not built yet.
+    /// `auto` when it is not given: the quicker device by what was measured on the host.
     pub device: Option<DeviceChoice>,
+    /// Whether the normalisation stage is timed on CPU and GPU, for `gpu_vs_cpu_speedup`; `false` when it is not given.
+    pub compare_devices: Option<bool>,
     pub spark_config: Option<SparkConfig>,
     /// `json` up to 1,000,000 elements and `parquet` beyond, when it is not given.
     pub output_format: Option<OutputFormat>,

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use caudal_core::export::NormalizedData;
+use caudal_core::ports::SystemReport;
 use caudal_orchestration::Orchestrator;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,6 +37,7 @@ mod prefer;
 pub mod problem;
 pub mod process;
 mod server;
+pub mod system;
 pub mod tls;
 mod wire;
 
@@ -50,6 +52,7 @@ pub use wire::WireLimits;
 pub struct Gateway {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
+    pub system: Arc<dyn SystemReport>,
     pub guard: Guard,
     pub limits: Limits,
     pub options: GatewayOptions,
@@ -97,6 +100,7 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(system::system))
         .routes(routes!(error_pages::page))
         .routes(routes!(openapi::document))
 }

@@ -57,8 +57,12 @@ pub struct ProcessArguments {
     master: Option<String>,
     #[command(flatten)]
     spark: SparkConfigArguments,
+    /// Which device normalises; auto takes the quicker as measured on this machine.
     #[arg(long, value_parser = names::<DeviceChoice>(DeviceChoice::NAMES), default_value = "auto")]
     device: DeviceChoice,
+    /// Time the normalisation on CPU and GPU, for gpu_vs_cpu_speedup.
+    #[arg(long)]
+    compare_devices: bool,
     /// The form of the stored normalised data; JSON up to 1,000,000 cells, Parquet beyond, when it is not given.
     #[arg(long, value_parser = names::<OutputFormat>(OutputFormat::NAMES), value_name = "FORMAT")]
     output_format: Option<OutputFormat>,
@@ -215,6 +219,7 @@ fn request(file: &Path, arguments: &ProcessArguments) -> Result<JobRequest> {
         statistics: arguments.statistics,
         device: arguments.device,
         spark_config: arguments.spark.config(),
+        compare_devices: arguments.compare_devices,
         output_format: arguments.output_format,
         ..JobRequest::default()
     })

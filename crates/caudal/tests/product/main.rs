@@ -14,6 +14,7 @@ mod durability;
 mod errors;
 mod files;
 mod formats;
+mod gpu;
 mod hostile;
 mod house;
 mod http;

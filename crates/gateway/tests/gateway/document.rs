@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::client::{get, post};
 
-const OPERATIONS: [(&str, &str); 9] = [
+const OPERATIONS: [(&str, &str); 10] = [
     ("/process", "post"),
     ("/jobs", "get"),
     ("/jobs/{id}", "get"),
@@ -14,6 +14,7 @@ const OPERATIONS: [(&str, &str); 9] = [
     ("/jobs/{id}/data", "get"),
     ("/health/live", "get"),
     ("/health/ready", "get"),
+    ("/system", "get"),
     ("/docs/errors/{code}", "get"),
     ("/openapi.json", "get"),
 ];

@@ -13,6 +13,7 @@ use caudal_core::journal::{Beat, JournalEntry, Lease};
 use caudal_core::ports::*;
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::*;
+use caudal_core::system::{GpuDescription, SystemDescription};
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use caudal_gateway::limits::{BodyTime, Limits};
 use caudal_gateway::{Gateway, GatewayOptions, Guard};
@@ -62,10 +63,23 @@ pub async fn gateway() -> Gateway {
         prices: Default::default(),
     };
     let orchestrator = Orchestrator::start(ports, sizes).await.expect("the actors start");
-    Gateway { orchestrator, data: nothing, guard: Guard::open(), limits: Limits::none(), options }
+    let (guard, limits) = (Guard::open(), Limits::none());
+    Gateway { orchestrator, data: nothing.clone(), system: nothing, guard, limits, options }
 }
 
 struct Nothing;
+
+#[async_trait]
+impl SystemReport for Nothing {
+    async fn system(&self) -> SystemDescription {
+        SystemDescription {
+            version: "0".into(),
+            cores: 1,
+            memory_limit_bytes: 1,
+            gpu: GpuDescription { state: "no_driver".into(), ..GpuDescription::default() },
+        }
+    }
+}
 
 fn unavailable<T>() -> Result<T> {
     Err(Error::new(ErrorKind::StorageUnavailable, "the storage takes nothing").cause("secret"))

@@ -18,6 +18,7 @@ const SETTINGS: [&str; 15] = [
     "engine",
     "statistics",
     "device",
+    "compare_devices",
     "spark_config",
     "output_format",
     "max_cost_usd",
@@ -48,6 +49,10 @@ pub fn read(settings: Vec<(String, Value)>, faults: &mut Faults) -> JobRequest {
             "engine" => choice(&at, value, faults, &mut request.engine),
             "statistics" => choice(&at, value, faults, &mut request.statistics),
             "device" => choice(&at, value, faults, &mut request.device),
+            "compare_devices" => match value.as_bool() {
+                Some(compare) => request.compare_devices = compare,
+                None => wrong(&at, "true or false", value, faults),
+            },
             "spark_config" => request.spark_config = spark_config(&at, value, faults),
             "output_format" => request.output_format = optional_choice(&at, value, faults),
             "max_cost_usd" => match value.as_f64() {

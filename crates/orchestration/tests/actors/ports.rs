@@ -480,6 +480,7 @@ impl Planner for Bucket {
             engine: "embedded".into(),
             on_spark: false,
             device: "cpu".into(),
+            compare_devices: false,
             fallback_reason: None,
             why: "there is one pipeline".into(),
         })
