@@ -84,14 +84,11 @@ class Faults:
         self.fails("a Java that is too old", self.product.run(self.csv, CAUDAL__SPARK__JAVA_HOME=str(self.folder / "old")), 69, "1.7.0_80")
 
     def memory(self):
-        """Executors of a cluster that cannot hold what a job needs."""
-        rows = 120
-        path = write(self.folder / "wide.csv", {f"c{c}": [float(r * c) for r in range(rows)] for c in range(6_000)})
+        """More columns than the states of one task have room for: on this machine, and in an executor of a cluster."""
+        path = write(self.folder / "wide.csv", {f"c{c}": [1.0 + c, 2.0 * c] for c in range(40_000)})
+        self.fails("no memory here", self.product.run(path, "--pipeline", "rdd", "--memory-limit", "512MB"), 71, "memory")
         with processes.Cluster(self.spark, self.folder, memory="600m") as cluster:
-            conf = self.folder / "conf"
-            conf.mkdir()
-            (conf / "spark-defaults.conf").write_text("spark.executor.memory 450m\nspark.executor.extraJavaOptions -Xmx40m\n")
-            run = self.product.run(path, "--master", cluster.master, SPARK_CONF_DIR=str(conf))
+            run = self.product.run(path, "--pipeline", "rdd", "--master", cluster.master, "--executor-memory", "512m")
             self.fails("executors without memory", run, 71, "memory")
 
     def disk(self):
