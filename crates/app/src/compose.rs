@@ -7,11 +7,12 @@ use caudal_core::Result;
 use caudal_core::export::NormalizedData;
 use caudal_core::ports::{Ids, Pipeline};
 use caudal_core::spark::SparkEngine;
+use caudal_core::uploads::Uploads;
 use caudal_normalize::CpuNormalizer;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
-use caudal_storage::{Bucket, BucketRecords};
+use caudal_storage::{Bucket, BucketClaims, BucketRecords, BucketUploads};
 
 use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
@@ -23,6 +24,7 @@ use crate::store;
 pub struct App {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
+    pub uploads: Arc<dyn Uploads>,
     planner: Arc<MeasuredPlanner>,
     #[cfg(feature = "lambda-http")]
     handover: Option<Arc<dyn caudal_core::ports::Handover>>,
@@ -48,10 +50,13 @@ impl App {
             Arc::new(SparkJobs::new(datasets.clone(), Arc::new(crate::spark::launcher(settings)?)));
         let calibration = Arc::new(BucketCalibration(bucket.clone()));
         let planner = Arc::new(MeasuredPlanner::new(calibration, Some(spark.clone())));
+        let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
+        let uploads = BucketUploads::new(bucket.clone(), clock.clone(), ids.clone(), settings.uploads.limits()?);
         let ports = Ports {
-            clock: Arc::new(SystemClock::new()),
-            ids: Arc::new(RandomIds),
-            records: Arc::new(BucketRecords::new(bucket)),
+            clock,
+            ids,
+            records: Arc::new(BucketRecords::new(bucket.clone())),
+            claims: Arc::new(BucketClaims::new(bucket)),
             sources,
             planner: planner.clone(),
             normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
@@ -73,6 +78,7 @@ impl App {
         Ok(App {
             orchestrator,
             data: Arc::new(datasets),
+            uploads: Arc::new(uploads),
             planner,
             #[cfg(feature = "lambda-http")]
             handover: functions.handover,

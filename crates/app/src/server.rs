@@ -2,7 +2,7 @@
 
 use axum::Router;
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_gateway::{Gateway, GatewayOptions};
+use caudal_gateway::{BodyBudget, BodyLimits, Gateway, GatewayOptions};
 use tokio::net::TcpListener;
 
 use crate::compose::App;
@@ -16,8 +16,15 @@ pub fn router(app: &App, settings: &Settings) -> Result<Router> {
     Ok(caudal_gateway::router(Gateway {
         orchestrator: app.orchestrator.clone(),
         data: app.data.clone(),
+        uploads: app.uploads.clone(),
+        budget: BodyBudget::new(settings.server.body_memory()?),
         options: GatewayOptions {
-            max_body_bytes: usize::try_from(settings.server.max_body()?).unwrap_or(usize::MAX),
+            body: BodyLimits {
+                max_sent: settings.server.max_body()?,
+                max_decoded: settings.server.max_decompressed()?,
+                grace: settings.server.body_time(),
+                rate: settings.server.body_rate()?,
+            },
             default_wait: settings.server.default_wait(),
             max_wait: settings.server.max_wait(),
             error_pages: caudal_gateway::ERROR_PAGES.into(),

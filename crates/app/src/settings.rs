@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, PriceList, Result};
-use caudal_storage::{S3Location, is_s3};
+use caudal_storage::{S3Location, UploadLimits, is_s3};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
@@ -22,6 +22,7 @@ pub struct Settings {
     pub storage: StorageSettings,
     pub sources: SourceSettings,
     pub server: ServerSettings,
+    pub uploads: UploadSettings,
     pub processing: ProcessingSettings,
     pub spark: SparkSettings,
     pub orchestration: OrchestrationSettings,
@@ -110,6 +111,29 @@ pub struct ServerSettings {
     default_wait_seconds: f64,
     max_wait_seconds: f64,
     max_body: String,
+    max_decompressed: String,
+    body_memory: String,
+    body_seconds: f64,
+    body_rate: String,
+}
+
+/// Bodies that lie in the bucket until a job reads them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadSettings {
+    max_size: String,
+    keep_hours: f64,
+}
+
+impl UploadSettings {
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn limits(&self) -> Result<UploadLimits> {
+        Ok(UploadLimits {
+            max_size: byte_size("uploads.max_size", &self.max_size)?,
+            keep: Duration::from_secs_f64(self.keep_hours * 3600.0),
+        })
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -210,6 +234,16 @@ impl Settings {
         self.memory_limit()?;
         self.spill_limit()?;
         self.server.max_body()?;
+        self.server.max_decompressed()?;
+        self.server.body_memory()?;
+        self.server.body_rate()?;
+        if !(0.1..=3600.0).contains(&self.server.body_seconds) {
+            return Err(invalid("server.body_seconds is between 0.1 and 3600 seconds"));
+        }
+        if !(0.001..=87_600.0).contains(&self.uploads.keep_hours) {
+            return Err(invalid("uploads.keep_hours is between 0.001 and 87600 hours"));
+        }
+        self.uploads.limits()?;
         let waits = [self.server.default_wait_seconds, self.server.max_wait_seconds];
         if waits.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
             return Err(invalid(
@@ -333,6 +367,35 @@ impl ServerSettings {
     /// `InvalidRequest` where the size cannot be read.
     pub fn max_body(&self) -> Result<u64> {
         byte_size("server.max_body", &self.max_body)
+    }
+
+    /// Bytes of a body once it is decompressed.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn max_decompressed(&self) -> Result<u64> {
+        byte_size("server.max_decompressed", &self.max_decompressed)
+    }
+
+    /// Bytes that the bodies of all requests may take at once.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn body_memory(&self) -> Result<u64> {
+        byte_size("server.body_memory", &self.body_memory)
+    }
+
+    /// How long a body may take, however short it is.
+    pub fn body_time(&self) -> Duration {
+        Duration::from_secs_f64(self.body_seconds)
+    }
+
+    /// Bytes a second that a body has to bring beyond that.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn body_rate(&self) -> Result<u64> {
+        byte_size("server.body_rate", &self.body_rate)
     }
 }
 

@@ -13,6 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// The request cannot be read at all.
     MalformedRequest,
+    /// The request did not arrive in the time that it may take.
+    TooSlow,
     /// The request can be read, but cannot be a job.
     InvalidRequest,
     /// The data that the request points at is not what it says it is.
@@ -52,8 +54,9 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 20] = [
+    pub const ALL: [ErrorKind; 21] = [
         MalformedRequest,
+        TooSlow,
         InvalidRequest,
         InvalidData,
         SourceUnavailable,
@@ -79,6 +82,7 @@ impl ErrorKind {
     pub fn code(self) -> &'static str {
         match self {
             MalformedRequest => "malformed-request",
+            TooSlow => "too-slow",
             InvalidRequest => "invalid-request",
             InvalidData => "invalid-data",
             SourceUnavailable => "source-unavailable",
@@ -105,6 +109,7 @@ impl ErrorKind {
     pub fn title(self) -> &'static str {
         match self {
             MalformedRequest => "The request cannot be read",
+            TooSlow => "The request came too slowly",
             InvalidRequest => "The request cannot be a job",
             InvalidData => "The data is not what it should be",
             SourceUnavailable => "The source cannot be read",

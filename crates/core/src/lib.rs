@@ -4,6 +4,7 @@
 //! was decided, a [`ports::StageInput`] is one attempt that is running. Nothing here does I/O.
 
 pub mod cell;
+pub mod claims;
 pub mod error;
 pub mod export;
 pub mod fault;
@@ -16,6 +17,7 @@ pub mod request;
 pub mod results;
 pub mod spark;
 pub mod state;
+pub mod uploads;
 
 pub use error::{Error, ErrorKind, Result};
 pub use fault::{Fault, Faults};

@@ -23,6 +23,7 @@ macro_rules! pages {
 
 pages! {
     MalformedRequest = "malformed-request",
+    TooSlow = "too-slow",
     InvalidRequest = "invalid-request",
     InvalidData = "invalid-data",
     SourceUnavailable = "source-unavailable",

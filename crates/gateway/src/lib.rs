@@ -8,17 +8,21 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use caudal_core::export::NormalizedData;
+use caudal_core::uploads::Uploads;
 use caudal_orchestration::Orchestrator;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+mod body;
 mod byte_range;
+mod compression;
 pub mod data;
 pub mod error_pages;
 mod header_list;
 pub mod health;
+mod idempotency;
 pub mod job_request;
 pub mod jobs;
 mod negotiate;
@@ -28,8 +32,10 @@ mod parameters;
 mod prefer;
 pub mod problem;
 pub mod process;
+mod query_settings;
 mod server;
 
+pub use body::{BodyBudget, BodyLimits};
 pub use error_pages::ERROR_PAGES;
 pub use openapi::openapi;
 pub use server::serve;
@@ -39,13 +45,16 @@ pub use server::serve;
 pub struct Gateway {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
+    pub uploads: Arc<dyn Uploads>,
+    /// The room that the bodies of all requests share.
+    pub budget: BodyBudget,
     pub options: GatewayOptions,
 }
 
 #[derive(Clone, Debug)]
 pub struct GatewayOptions {
-    /// The longest request body that is read.
-    pub max_body_bytes: usize,
+    /// What the body of `POST /process` is bound by.
+    pub body: BodyLimits,
     /// How long `POST /process` waits when the client says nothing.
     pub default_wait: Duration,
     /// The longest wait that a client may ask for.
@@ -61,8 +70,10 @@ pub fn router(gateway: Gateway) -> Router {
     router
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(gateway.options.max_body_bytes))
+        // No handler takes a body as it comes: `body` reads them, within its bounds.
+        .layer(DefaultBodyLimit::max(0))
         .layer(from_fn_with_state(gateway.clone(), problem::render))
+        .layer(from_fn(compression::compress))
         .with_state(gateway)
 }
 

@@ -59,7 +59,12 @@ mod tests {
 
     fn options() -> GatewayOptions {
         GatewayOptions {
-            max_body_bytes: 1000,
+            body: crate::BodyLimits {
+                max_sent: 1000,
+                max_decoded: 1000,
+                grace: Duration::from_secs(5),
+                rate: 1000,
+            },
             default_wait: Duration::from_secs(20),
             max_wait: Duration::from_secs(25),
             error_pages: "docs/errors/".into(),

@@ -26,6 +26,7 @@ const PROBLEM_JSON: &str = "application/problem+json";
 fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::MalformedRequest => StatusCode::BAD_REQUEST,
+        ErrorKind::TooSlow => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::InvalidRequest
         | ErrorKind::InvalidData
         | ErrorKind::SourceUnavailable

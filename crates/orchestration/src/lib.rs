@@ -9,12 +9,14 @@ pub mod analysis;
 mod handover;
 pub mod job_manager;
 mod leases;
+mod once;
 mod orchestrator;
 pub mod response;
 pub mod running;
 mod supervisor;
 pub mod validation;
 
+pub use once::{Once, OnceHandle};
 pub use orchestrator::{
     JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
 };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use caudal_core::claims::{Claim, Claims};
 use caudal_core::job::{JobPage, JobStatus, Progress};
 use caudal_core::ports::{
     Clock, Handover, Ids, JobQuery, JobRecords, Normalizer, Pipeline, Planner, Sources,
@@ -20,7 +21,8 @@ use tokio::task::AbortHandle;
 use crate::handover;
 use crate::job_manager::{Cancel, JobManagerActor};
 use crate::leases;
-use crate::running::RunningJobs;
+use crate::once::{self, Once, OnceHandle};
+use crate::running::{RunningJob, RunningJobs};
 use crate::supervisor::Supervisor;
 use crate::validation::{Submit, ValidationActor};
 
@@ -30,6 +32,7 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub records: Arc<dyn JobRecords>,
+    pub claims: Arc<dyn Claims>,
     pub sources: Arc<dyn Sources>,
     pub planner: Arc<dyn Planner>,
     pub normalizer: Arc<dyn Normalizer>,
@@ -121,7 +124,29 @@ impl Orchestrator {
     /// `MalformedRequest`, `InvalidRequest`, `TooLarge`, `UnavailableEngine` for what the client must
     /// change; `Overloaded`, `StorageUnavailable` for what may pass.
     pub async fn submit(&self, submission: Submission) -> Result<JobHandle> {
-        match self.validation.ask(Submit(submission)).try_send().await {
+        self.ask_for(Submit { submission, claim: None }).await
+    }
+
+    /// Like [`submit`](Self::submit), unless a request with the same key was taken in before: then the job is that one's.
+    ///
+    /// # Errors
+    /// As there; `Conflict` where the key was given to another request, `NotFinished` where the first one is still being
+    /// taken in.
+    pub async fn submit_once(&self, submission: Submission, once: &Once) -> Result<OnceHandle> {
+        once::submit(self, submission, once).await
+    }
+
+    /// Takes a request in as the job that its claim names.
+    pub(crate) async fn submit_claimed(&self, submission: Submission, claim: Claim) -> Result<JobHandle> {
+        self.ask_for(Submit { submission, claim: Some(claim) }).await
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    async fn ask_for(&self, submit: Submit) -> Result<JobHandle> {
+        match self.validation.ask(submit).try_send().await {
             Ok(handle) => Ok(handle),
             Err(SendError::HandlerError(error)) => Err(error),
             Err(SendError::MailboxFull(_)) => {
@@ -141,6 +166,30 @@ impl Orchestrator {
             true => Ok(status),
             false => Err(Error::new(ErrorKind::NotFound, format!("there is no job {job}"))),
         }
+    }
+
+    /// Something to wait with for the end of a job that was taken in before.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such job of this owner.
+    pub async fn handle(&self, owner: &str, job: JobId) -> Result<JobHandle> {
+        if let Some(running) = self.desk.jobs.get(job) {
+            // One that is not in the journal yet may still come to nothing.
+            return match running.record.owner == owner && running.state().await.is_some() {
+                true => Ok(JobHandle::of(&running)),
+                false => Err(Error::new(ErrorKind::NotFound, format!("there is no job {job}"))),
+            };
+        }
+        let status = self.status(owner, job).await?;
+        let fraction = if status.status.is_final() { 1.0 } else { 0.0 };
+        let state = status.status;
+        let progress = Progress { state, step: state.name().into(), done: 0, total: 0, fraction };
+        Ok(JobHandle {
+            job_id: job,
+            progress: watch::channel(progress).1,
+            result: watch::channel(None).1,
+            elsewhere: Some(self.desk.clone()),
+        })
     }
 
     /// How far a job is, if it runs in this process.
@@ -228,6 +277,16 @@ pub struct JobHandle {
 }
 
 impl JobHandle {
+    /// Of a job that this process carries.
+    pub(crate) fn of(job: &RunningJob) -> JobHandle {
+        JobHandle {
+            job_id: job.id(),
+            progress: job.watch_progress(),
+            result: job.watch_result(),
+            elsewhere: None,
+        }
+    }
+
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path as FolderPath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use caudal_core::{Error, ErrorKind, Result};
@@ -13,6 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::s3::Presigner;
 use crate::{S3Location, file_uri, keys, large};
 
 /// A folder, a place on S3 or, for tests, memory. Cheap to clone.
@@ -20,6 +22,7 @@ use crate::{S3Location, file_uri, keys, large};
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     place: Place,
+    presigner: Option<Arc<Presigner>>,
 }
 
 /// Tries to create an object that others are said to be creating.
@@ -45,7 +48,7 @@ impl Bucket {
         std::fs::create_dir_all(path).map_err(|e| unusable(&e))?;
         let folder = path.canonicalize().map_err(|e| unusable(&e))?;
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| unusable(&e))?;
-        Ok(Bucket { store: Arc::new(store), place: Place::Folder(Arc::new(folder)) })
+        Ok(Bucket { store: Arc::new(store), place: Place::Folder(Arc::new(folder)), presigner: None })
     }
 
     /// Opens a place on S3 as a bucket. Nothing is asked of it yet.
@@ -53,12 +56,13 @@ impl Bucket {
     /// # Errors
     /// `UnavailableEngine` in a build without S3, `InvalidRequest` where the settings do not go together.
     pub fn open_s3(location: S3Location) -> Result<Bucket> {
-        Ok(Bucket { store: location.open()?, place: Place::S3(Arc::new(location)) })
+        let presigner = Some(Arc::new(Presigner::new(&location)?));
+        Ok(Bucket { store: location.open()?, place: Place::S3(Arc::new(location)), presigner })
     }
 
     /// A bucket that is gone with the process.
     pub fn memory() -> Bucket {
-        Bucket { store: Arc::new(InMemory::new()), place: Place::Memory }
+        Bucket { store: Arc::new(InMemory::new()), place: Place::Memory, presigner: None }
     }
 
     /// Where the bucket itself is.
@@ -86,6 +90,17 @@ impl Bucket {
             Place::Folder(folder) => Some(folder.join(key.as_ref())),
             Place::S3(_) | Place::Memory => None,
         }
+    }
+
+    /// An address of the store itself to put an object of so many bytes to; `None` where it gives none.
+    pub(crate) async fn presigned_put(
+        &self,
+        key: &Path,
+        size: u64,
+        lasts: Duration,
+    ) -> Result<Option<String>> {
+        let Some(presigner) = &self.presigner else { return Ok(None) };
+        presigner.put(key, size, lasts).await.map(Some).map_err(|e| failed("give an address for", key, e))
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {

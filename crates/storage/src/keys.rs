@@ -152,6 +152,29 @@ pub fn upload_data(id: Uuid) -> Path {
     upload(id).join("data")
 }
 
+pub fn idempotency_folder() -> Path {
+    Path::from("idempotency")
+}
+
+/// What an idempotency key stands for, by the hash of its owner and the key.
+pub fn idempotency(hash: &str) -> Path {
+    idempotency_folder().join(hash)
+}
+
+/// All uploads, a folder each.
+pub fn uploads() -> Path {
+    Path::from("uploads")
+}
+
+/// A part of an upload, until the upload is complete.
+pub fn upload_part(id: Uuid, number: u32) -> Path {
+    upload_parts(id).join(format!("{number:05}"))
+}
+
+pub fn upload_parts(id: Uuid) -> Path {
+    upload(id).join("parts")
+}
+
 /// Where a start-up probe writes, and takes everything away again.
 pub fn probe_folder(probe: Uuid) -> Path {
     Path::from(format!("probe/{probe}"))

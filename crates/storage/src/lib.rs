@@ -2,6 +2,7 @@
 
 mod assignments;
 mod bucket;
+mod claims;
 mod datasets;
 mod index;
 mod inline;
@@ -15,9 +16,11 @@ mod s3;
 mod source;
 mod spark;
 mod table;
+mod uploads;
 
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
+pub use claims::BucketClaims;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
 pub use normalized::FillRows;
 pub use records::BucketRecords;
@@ -28,3 +31,4 @@ pub use source::{
 };
 pub use spark::{Converted, ReadBy, SparkInput, SparkPlaces, WrittenFile};
 pub use table::{Column, Table};
+pub use uploads::{BucketUploads, UploadLimits};

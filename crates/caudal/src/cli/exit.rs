@@ -15,7 +15,7 @@ pub fn code(error: &Error) -> u8 {
         ErrorKind::InsufficientMemory | ErrorKind::InsufficientDisk => 71,
         ErrorKind::StorageUnavailable => 74,
         ErrorKind::UnsuitableStorage => 78,
-        ErrorKind::Overloaded | ErrorKind::NotFinished | ErrorKind::Conflict => 75,
+        ErrorKind::Overloaded | ErrorKind::NotFinished | ErrorKind::Conflict | ErrorKind::TooSlow => 75,
         ErrorKind::Cancelled => 130,
         ErrorKind::Internal => INTERNAL,
     }

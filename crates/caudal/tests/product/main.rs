@@ -7,12 +7,14 @@
 )]
 
 mod accuracy;
+mod bodies;
 mod command_line;
 mod derived;
 mod files;
 mod formats;
 mod house;
 mod http;
+mod idempotency;
 mod layouts;
 mod recovery;
 mod spark;

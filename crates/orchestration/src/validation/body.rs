@@ -12,13 +12,16 @@ use super::settings;
 
 const TEMPLATE: &str = "send an object such as {\"data\": [1, 2, 3]}";
 
+/// Arrays and objects that may be open at once: what serde_json allows, which says so in its words.
+const DEEPEST: usize = 126;
+
 /// Reads a request body.
 ///
 /// # Errors
 /// `MalformedRequest` where it is not JSON, with line and column; `TooLarge` for more than
 /// [`MAX_INLINE_ELEMENTS`] numbers; `InvalidRequest` with every fault where it cannot be a job.
 pub fn parse(body: &[u8]) -> Result<(JobRequest, Option<InlineTable>)> {
-    let mut reader = JsonReader::new(body);
+    let mut reader = JsonReader::new(body).within(DEEPEST);
     if reader.peek().is_none() {
         return Err(Error::new(ErrorKind::MalformedRequest, "the body is empty").hint(TEMPLATE));
     }
@@ -90,7 +93,7 @@ impl Body {
                 "/data holds {} elements; at most {MAX_INLINE_ELEMENTS} may come inside a request",
                 self.elements
             );
-            let hint = "put the numbers into a file and name it as source.uri, or send it to /uploads";
+            let hint = "send them as text/csv or to /uploads, or put them into a file and name that as source.uri";
             return Err(Error::new(ErrorKind::TooLarge, detail).hint(hint));
         }
         let request = settings::read(self.settings, &mut self.faults);

@@ -11,6 +11,7 @@ pub mod settings;
 
 use std::sync::Arc;
 
+use caudal_core::claims::Claim;
 use caudal_core::job::JobRecord;
 use caudal_core::journal::JournalState;
 use caudal_core::request::{InlineTable, JobRequest};
@@ -29,8 +30,11 @@ use crate::{handover, leases};
 /// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
 const SMALL_BODY: usize = 64 * 1024;
 
-/// Takes a request in.
-pub struct Submit(pub Submission);
+/// Takes a request in; as the job that a claim names, where there is one.
+pub struct Submit {
+    pub submission: Submission,
+    pub claim: Option<Claim>,
+}
 
 /// Tells when a job has ended.
 pub type Waiting = watch::Receiver<Option<Arc<JobResult>>>;
@@ -59,11 +63,11 @@ impl Message<Submit> for ValidationActor {
     /// Requests are validated side by side, each on a task of its own: a large body holds nobody up.
     async fn handle(
         &mut self,
-        Submit(submission): Submit,
+        submit: Submit,
         ctx: &mut Context<Self, Self::Reply>,
     ) -> Self::Reply {
         let (desk, job_manager) = (self.desk.clone(), self.job_manager.clone());
-        ctx.spawn(async move { take_in(&desk, &job_manager, submission).await })
+        ctx.spawn(async move { take_in(&desk, &job_manager, submit).await })
     }
 }
 
@@ -116,14 +120,17 @@ impl ValidationActor {
 async fn take_in(
     desk: &Arc<Desk>,
     job_manager: &ActorRef<JobManagerActor>,
-    submission: Submission,
+    Submit { submission, claim }: Submit,
 ) -> Result<JobHandle> {
     let (request, inline) = checked(submission.body).await?;
     let ports = &desk.ports;
+    if let Some(running) = claim.as_ref().and_then(|claim| desk.jobs.get(claim.job_id)) {
+        return Ok(JobHandle::of(&running));
+    }
     let record = JobRecord {
-        job_id: ports.ids.job_id(),
+        job_id: claim.as_ref().map_or_else(|| ports.ids.job_id(), |claim| claim.job_id),
         owner: submission.owner,
-        created_at: ports.clock.now(),
+        created_at: claim.map_or_else(|| ports.clock.now(), |claim| claim.claimed_at),
         request,
         inline: inline.is_some(),
     };
@@ -135,8 +142,7 @@ async fn take_in(
         desk.jobs.remove(id);
         return Err(error);
     }
-    let mut handle =
-        JobHandle { job_id: id, progress: job.watch_progress(), result: job.watch_result(), elsewhere: None };
+    let mut handle = JobHandle::of(&job);
     if ports.handover.is_some() {
         handover::hand_over(desk, &job).await;
         handle.elsewhere = Some(desk.clone());

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use caudal_core::claims::{Claim, Claimed, Claims};
 use caudal_core::job::*;
 use caudal_core::journal::{JournalEntry, JournalState, Lease, Transition};
 use caudal_core::ports::*;
@@ -38,6 +39,7 @@ struct Stored {
     pipelines: HashMap<JobId, SparkProcessing>,
     analyses: HashMap<JobId, Analysis>,
     finals: HashMap<JobId, FinalResponse>,
+    claims: HashMap<(String, String), Claim>,
     turns: HashMap<Turn, u32>,
 }
 
@@ -66,6 +68,7 @@ impl Bucket {
             clock: Arc::new(Ticks(AtomicU64::new(0))),
             ids: Arc::new(Numbers(AtomicU64::new(1))),
             records: Arc::new(self.clone()),
+            claims: Arc::new(self.clone()),
             sources: Arc::new(self.clone()),
             planner: Arc::new(self.clone()),
             normalizer: Arc::new(self.clone()),
@@ -117,6 +120,25 @@ pub struct Given(pub Arc<Mutex<Vec<JobId>>>);
 impl Handover for Given {
     async fn hand_over(&self, job: JobId) -> Result<()> {
         self.0.lock().unwrap().push(job);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Claims for Bucket {
+    async fn claim(&self, owner: &str, key: &str, claim: &Claim) -> Result<Claimed> {
+        let mut stored = self.0.lock().unwrap();
+        match stored.claims.get(&(owner.to_owned(), key.to_owned())) {
+            Some(earlier) => Ok(Claimed::Earlier(earlier.clone())),
+            None => {
+                stored.claims.insert((owner.to_owned(), key.to_owned()), claim.clone());
+                Ok(Claimed::Mine)
+            }
+        }
+    }
+
+    async fn release(&self, owner: &str, key: &str) -> Result<()> {
+        self.0.lock().unwrap().claims.remove(&(owner.to_owned(), key.to_owned()));
         Ok(())
     }
 }

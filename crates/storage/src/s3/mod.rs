@@ -17,6 +17,7 @@ use percent_encoding::percent_decode_str;
 use self::disabled as backend;
 #[cfg(feature = "s3")]
 use self::enabled as backend;
+pub(crate) use self::backend::Presigner;
 use crate::datasets::encoded;
 
 /// A bucket, or a folder of one, and how to get there.

@@ -1,0 +1,181 @@
+//! A body as it arrives: within its bounds of size and time, decompressed, and with the cause of what goes wrong.
+
+use std::error::Error as AnyError;
+use std::io;
+use std::time::Duration;
+
+use axum::body::BodyDataStream;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
+use bytes::Bytes;
+use caudal_core::{Error, ErrorKind, Result};
+use futures::StreamExt;
+use tokio::time::Instant;
+
+use super::BodyLimits;
+use super::coding::Decoder;
+
+/// A body that is being read.
+pub struct Incoming {
+    body: BodyDataStream,
+    decoder: Decoder,
+    limits: BodyLimits,
+    begun: Instant,
+    sent: u64,
+    announced: Option<u64>,
+    ended: bool,
+}
+
+impl Incoming {
+    /// # Errors
+    /// `TooLarge` where the headers announce more than is taken, `UnsupportedMediaType` for a coding that is not read.
+    pub fn new(request: Request, limits: &BodyLimits) -> Result<Incoming> {
+        let sent = announced_length(request.headers());
+        if sent.is_some_and(|length| length > limits.max_sent) {
+            return Err(too_large(limits));
+        }
+        let decoder = Decoder::of(request.headers(), limits.max_decoded)?;
+        Ok(Incoming {
+            announced: sent.filter(|_| decoder.is_identity()),
+            body: request.into_body().into_data_stream(),
+            decoder,
+            limits: *limits,
+            begun: Instant::now(),
+            sent: 0,
+            ended: false,
+        })
+    }
+
+    /// Bytes that will come, where that is known.
+    pub fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    /// The next bytes, decompressed and never none of them; `None` at the end.
+    ///
+    /// # Errors
+    /// `TooLarge`, `TooSlow`, and `MalformedRequest` for what breaks off or is not of its coding.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        while !self.ended {
+            let decoded = match self.next_sent().await? {
+                Some(chunk) => self.decoder.push(chunk)?,
+                None => {
+                    self.ended = true;
+                    self.decoder.end()?
+                }
+            };
+            if !decoded.is_empty() {
+                return Ok(Some(decoded));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn next_sent(&mut self) -> Result<Option<Bytes>> {
+        let earned = Duration::from_secs(self.sent / self.limits.rate.max(1));
+        let deadline = self.begun + self.limits.grace + earned;
+        let next = tokio::time::timeout_at(deadline, self.body.next()).await;
+        let chunk = match next.map_err(|_| too_slow())? {
+            Some(chunk) => chunk.map_err(|error| unread(&error))?,
+            None => return Ok(None),
+        };
+        self.sent += chunk.len() as u64;
+        let bound = if self.decoder.is_identity() {
+            self.limits.max_sent.min(self.limits.max_decoded)
+        } else {
+            self.limits.max_sent
+        };
+        match self.sent > bound {
+            true => Err(too_large(&self.limits)),
+            false => Ok(Some(chunk)),
+        }
+    }
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(limits: &BodyLimits) -> Error {
+    let detail = format!("the body is longer than the {} bytes that one request may have", limits.max_sent);
+    Error::new(ErrorKind::TooLarge, detail)
+        .hint("send it to /uploads, or put it into a file, and name that as source.uri")
+}
+
+fn too_slow() -> Error {
+    Error::new(ErrorKind::TooSlow, "the body did not arrive in the time that it may take")
+        .hint("send it faster, compressed, or to /uploads in parts")
+}
+
+/// Why a body could not be read. What wraps the reason, however often, does not hide it.
+fn unread(error: &(dyn AnyError + 'static)) -> Error {
+    let slow = causes(error).any(|cause| {
+        let of_hyper = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout);
+        of_hyper || cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
+    });
+    match slow {
+        true => too_slow().cause(error),
+        false => Error::new(ErrorKind::MalformedRequest, "the body did not arrive whole").cause(error),
+    }
+}
+
+/// An error and all that it stands on. An I/O error's source is not what it wraps but that one's source.
+fn causes<'e>(error: &'e (dyn AnyError + 'static)) -> impl Iterator<Item = &'e (dyn AnyError + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn AnyError + 'static)).or_else(|| error.source())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures::stream;
+
+    use super::*;
+
+    fn limits() -> BodyLimits {
+        BodyLimits { max_sent: 10, max_decoded: 10, grace: Duration::from_secs(5), rate: 1 }
+    }
+
+    async fn read(body: Body, limits: BodyLimits) -> Result<Vec<u8>, ErrorKind> {
+        let mut incoming = Incoming::new(Request::new(body), &limits).map_err(|e| e.kind)?;
+        let mut all = Vec::new();
+        while let Some(chunk) = incoming.next().await.map_err(|e| e.kind)? {
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all)
+    }
+
+    #[tokio::test]
+    async fn a_body_has_at_most_as_many_bytes_as_it_may() {
+        assert_eq!(read(Body::from("0123456789"), limits()).await, Ok(b"0123456789".to_vec()));
+        assert_eq!(read(Body::from("0123456789a"), limits()).await, Err(ErrorKind::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_dribbles_is_cut_off_and_one_that_keeps_its_rate_is_not() {
+        let short = BodyLimits { grace: Duration::from_millis(20), ..limits() };
+        let stalls = stream::iter([Ok::<_, io::Error>("1")]).chain(stream::pending());
+        assert_eq!(read(Body::from_stream(stalls), BodyLimits { rate: 1_000_000, ..short }).await, Err(ErrorKind::TooSlow));
+        // What has come already earns the time for more.
+        let pauses = stream::iter([Ok::<_, io::Error>("12345")]).chain(stream::once(async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok("6")
+        }));
+        assert_eq!(read(Body::from_stream(pauses), short).await, Ok(b"123456".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_time_out_below_is_found_however_often_it_is_wrapped() {
+        let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "nothing came");
+        let wrapped = || io::Error::other(io::Error::other(timed_out()));
+        for error in [timed_out(), io::Error::other(timed_out()), wrapped()] {
+            let body = Body::from_stream(stream::iter([Ok("1"), Err(error)]));
+            assert_eq!(read(body, limits()).await, Err(ErrorKind::TooSlow));
+        }
+        let body = Body::from_stream(stream::iter([Ok("1"), Err(io::Error::other("gone"))]));
+        assert_eq!(read(body, limits()).await, Err(ErrorKind::MalformedRequest));
+    }
+}
