@@ -4,15 +4,16 @@ use axum::Router;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::{BodyBudget, BodyLimits, Gateway, GatewayOptions};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::compose::App;
 use crate::settings::Settings;
 
-/// The API over a running [`App`].
+/// The API over a running [`App`]; answers that go on for long end when `closing` becomes true.
 ///
 /// # Errors
 /// `InvalidRequest` for a wrong setting.
-pub fn router(app: &App, settings: &Settings) -> Result<Router> {
+pub fn router(app: &App, settings: &Settings, closing: watch::Receiver<bool>) -> Result<Router> {
     Ok(caudal_gateway::router(Gateway {
         orchestrator: app.orchestrator.clone(),
         data: app.data.clone(),
@@ -29,6 +30,7 @@ pub fn router(app: &App, settings: &Settings) -> Result<Router> {
             max_wait: settings.server.max_wait(),
             error_pages: caudal_gateway::ERROR_PAGES.into(),
         },
+        closing,
     }))
 }
 
@@ -37,6 +39,7 @@ pub struct Server {
     listener: TcpListener,
     router: Router,
     app: App,
+    closing: watch::Sender<bool>,
 }
 
 impl Server {
@@ -60,7 +63,8 @@ impl Server {
                 .hint("another program may have it; choose one with --listen")
         })?;
         let app = App::start(settings, true).await?;
-        Ok(Server { listener, router: router(&app, settings)?, app })
+        let (closing, closed) = watch::channel(false);
+        Ok(Server { listener, router: router(&app, settings, closed)?, app, closing })
     }
 
     /// Where it listens; the port is the one that was taken.
@@ -77,6 +81,11 @@ impl Server {
     /// `Internal` when the listener fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         self.app.measure_host();
+        let closing = self.closing;
+        let shutdown = async move {
+            shutdown.await;
+            closing.send_replace(true);
+        };
         let served = caudal_gateway::serve(self.listener, self.router, shutdown).await;
         self.app.orchestrator.shutdown().await;
         served.map_err(|e| Error::new(ErrorKind::Internal, "the listener failed").cause(e))

@@ -12,6 +12,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use caudal_core::export::NormalizedData;
 use caudal_core::uploads::Uploads;
 use caudal_orchestration::Orchestrator;
+use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,7 +20,9 @@ mod body;
 mod byte_range;
 mod compression;
 pub mod data;
+mod digest;
 pub mod error_pages;
+pub mod events;
 mod header_list;
 pub mod health;
 mod idempotency;
@@ -34,6 +37,7 @@ pub mod problem;
 pub mod process;
 mod query_settings;
 mod server;
+pub mod uploads;
 
 pub use body::{BodyBudget, BodyLimits};
 pub use error_pages::ERROR_PAGES;
@@ -49,6 +53,8 @@ pub struct Gateway {
     /// The room that the bodies of all requests share.
     pub budget: BodyBudget,
     pub options: GatewayOptions,
+    /// Becomes true when the server stops: answers that go on for long end then.
+    pub closing: watch::Receiver<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +90,12 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::status))
         .routes(routes!(jobs::result))
+        .routes(routes!(events::events))
         .routes(routes!(data::data))
+        .routes(routes!(uploads::begin))
+        .routes(routes!(uploads::find, uploads::remove))
+        .routes(routes!(uploads::put_part))
+        .routes(routes!(uploads::complete))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(error_pages::page))

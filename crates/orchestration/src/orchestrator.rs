@@ -13,6 +13,7 @@ use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::FinalResponse;
 use caudal_core::spark::SparkEngine;
 use caudal_core::{Error, ErrorKind, JobId, JobState, PriceList, Result};
+use chrono::{DateTime, Utc};
 use kameo::actor::{ActorRef, Spawn};
 use kameo::error::SendError;
 use tokio::sync::watch;
@@ -195,6 +196,16 @@ impl Orchestrator {
     /// How far a job is, if it runs in this process.
     pub fn progress(&self, job: JobId) -> Option<Progress> {
         self.desk.jobs.get(job).map(|running| running.watch_progress().borrow().clone())
+    }
+
+    /// The progress of a job as it changes, if it runs in this process.
+    pub fn watch(&self, job: JobId) -> Option<watch::Receiver<Progress>> {
+        self.desk.jobs.get(job).map(|running| running.watch_progress())
+    }
+
+    /// What the clock of this instance says.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.desk.ports.clock.now()
     }
 
     pub async fn list(&self, query: JobQuery) -> Result<JobPage> {

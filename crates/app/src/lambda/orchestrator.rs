@@ -24,7 +24,8 @@ pub async fn orchestrator() -> std::result::Result<(), lambda_runtime::Error> {
     let settings = Settings::load(&Overrides::default())?;
     let app = App::start(&settings, false).await?;
     let metrics = Metrics::new(settings.functions.service.clone(), settings.prices.clone());
-    let function = Arc::new(Function { router: server::router(&app, &settings)?, app, metrics });
+    let (_open, closing) = tokio::sync::watch::channel(false);
+    let function = Arc::new(Function { router: server::router(&app, &settings, closing)?, app, metrics });
     let handle = move |event: LambdaEvent<Value>| {
         let function = function.clone();
         async move { function.invoked(event).await.map_err(lambda_runtime::Error::from) }

@@ -6,12 +6,18 @@ use serde_json::Value;
 
 use crate::client::{get, post};
 
-const OPERATIONS: [(&str, &str); 9] = [
+const OPERATIONS: [(&str, &str); 15] = [
     ("/process", "post"),
     ("/jobs", "get"),
     ("/jobs/{id}", "get"),
     ("/jobs/{id}/result", "get"),
     ("/jobs/{id}/data", "get"),
+    ("/jobs/{id}/events", "get"),
+    ("/uploads", "post"),
+    ("/uploads/{id}", "get"),
+    ("/uploads/{id}", "delete"),
+    ("/uploads/{id}/parts/{number}", "put"),
+    ("/uploads/{id}/complete", "post"),
     ("/health/live", "get"),
     ("/health/ready", "get"),
     ("/docs/errors/{code}", "get"),
