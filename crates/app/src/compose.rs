@@ -51,7 +51,8 @@ impl App {
         let calibration = Arc::new(BucketCalibration(bucket.clone()));
         let planner = Arc::new(MeasuredPlanner::new(calibration, Some(spark.clone())));
         let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
-        let uploads = BucketUploads::new(bucket.clone(), clock.clone(), ids.clone(), settings.uploads.limits()?);
+        let uploads =
+            BucketUploads::new(bucket.clone(), clock.clone(), ids.clone(), settings.uploads.limits()?);
         let ports = Ports {
             clock,
             ids,

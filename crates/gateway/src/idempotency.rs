@@ -33,7 +33,8 @@ impl Key {
         let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
         let usable = (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         if !usable || given.next().is_some() {
-            let detail = format!("Idempotency-Key: expected one key of 1 to {LONGEST} visible ASCII characters");
+            let detail =
+                format!("Idempotency-Key: expected one key of 1 to {LONGEST} visible ASCII characters");
             return Err(Error::new(ErrorKind::MalformedRequest, detail).hint("a UUID is a good key").into());
         }
         Ok(Some(Key(key.to_owned())))

@@ -1,6 +1,7 @@
 //! The settings of a job as query parameters, where the body of `POST /process` is the data itself.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use axum::extract::Query;
 use axum::http::Uri;
@@ -73,11 +74,14 @@ pub fn given(uri: &Uri) -> Result<BTreeMap<String, Value>, Problem> {
         } else if LISTS.contains(&name.as_str()) {
             let list = settings.entry(name).or_insert_with(|| Value::Array(Vec::new()));
             list.as_array_mut().into_iter().for_each(|list| list.push(text.clone().into()));
-        } else if settings.contains_key(&name) {
-            faults.push(place, || "is given twice".into());
         } else {
             let value = value(&name, text);
-            settings.insert(name, value);
+            match settings.entry(name) {
+                Entry::Vacant(vacant) => drop(vacant.insert(value)),
+                Entry::Occupied(given) => {
+                    faults.push(|| format!("?{}", given.key()), || "is given twice".into());
+                }
+            }
         }
     }
     match faults.is_empty() {

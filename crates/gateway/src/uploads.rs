@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use caudal_core::request::SourceFormat;
 use caudal_core::uploads::{self, NewUpload, Upload, UploadPart};
@@ -194,7 +194,8 @@ pub(crate) async fn begin(
         let detail = "an upload is asked for with JSON, and its bytes are sent to its parts";
         return Err(Error::new(ErrorKind::UnsupportedMediaType, detail).into());
     }
-    let limits = BodyLimits { max_sent: LONGEST_REQUEST, max_decoded: LONGEST_REQUEST, ..gateway.options.body };
+    let limits =
+        BodyLimits { max_sent: LONGEST_REQUEST, max_decoded: LONGEST_REQUEST, ..gateway.options.body };
     let (body, _reserved) = read_json(request, &limits, &gateway.budget).await?;
     let upload = gateway.uploads.begin(wanted(owner.0, &body)?).await?;
     let location = path_of(upload.record.upload_id);

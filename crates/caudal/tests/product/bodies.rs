@@ -17,7 +17,8 @@ fn send(server: &Server, query: &str, media_type: &str, body: &[u8]) -> Answer {
 fn column(answer: &Answer, name: &str) -> Value {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let response = answer.json();
-    let pipelines = ["rdd_results", "dataframe_results"].map(|p| &response["spark_processing"][p]["columns"][name]);
+    let pipelines =
+        ["rdd_results", "dataframe_results"].map(|p| &response["spark_processing"][p]["columns"][name]);
     pipelines.into_iter().find(|found| !found.is_null()).expect("the column").clone()
 }
 
@@ -30,7 +31,10 @@ fn the_same_numbers_give_the_same_statistics_in_every_form_of_body() {
     let file = example("flights.parquet");
     let request = json!({"source": {"uri": format!("file:{}", file.display()), "columns": ["delay"]},
                          "normalization": "robust"});
-    let allowed = Server::start(&place.bucket(), &["--allow", file.parent().expect("a folder").to_str().expect("UTF-8")]);
+    let allowed = Server::start(
+        &place.bucket(),
+        &["--allow", file.parent().expect("a folder").to_str().expect("UTF-8")],
+    );
     let expected = column(&allowed.post("/process", request.to_string()), "delay");
     let forms = [
         ("application/vnd.apache.parquet", read("flights.parquet")),
@@ -83,7 +87,8 @@ fn the_data_is_compressed_as_the_client_accepts_and_a_range_is_not() {
     let numbers: Vec<String> = (0..5000).map(|i| (i % 97).to_string()).collect();
     let answer = server.post("/process", format!("{{\"data\": [{}]}}", numbers.join(",")));
     let path = format!("/jobs/{}/data", answer.json()["job_id"].as_str().expect("an id"));
-    let plain = server.request("GET", &path, &[("accept", "text/csv"), ("accept-encoding", "identity")], None);
+    let plain =
+        server.request("GET", &path, &[("accept", "text/csv"), ("accept-encoding", "identity")], None);
     let zstd = server.request("GET", &path, &[("accept", "text/csv"), ("accept-encoding", "zstd")], None);
     assert_eq!((zstd.header("content-encoding"), zstd.header("content-type")), ("zstd", "text/csv"));
     assert!(zstd.header("vary").contains("accept-encoding") && zstd.body.len() < plain.body.len() / 2);
@@ -101,7 +106,8 @@ fn faults_of_a_body_of_data_are_told_with_their_places_and_the_job() {
     let problem = send(&server, "", "text/csv", rows.as_bytes()).problem(422, "invalid-data");
     assert!(problem["job_id"].is_string());
     assert!(problem["errors"][0]["pointer"].as_str().expect("a place").contains("row 20001"), "{problem}");
-    let problem = send(&server, "", "application/vnd.apache.parquet", b"PAR1 nothing").problem(422, "invalid-data");
+    let problem =
+        send(&server, "", "application/vnd.apache.parquet", b"PAR1 nothing").problem(422, "invalid-data");
     assert!(problem["job_id"].is_string());
     send(&server, "?colour=red", "text/csv", b"x\n1\n").problem(400, "malformed-request");
 }

@@ -21,7 +21,12 @@ fn events(text: &str) -> Vec<(String, String, Value)> {
 }
 
 fn states(answer: &Answer) -> Vec<(String, String)> {
-    assert_eq!((answer.status, answer.header("content-type")), (200, "text/event-stream"), "{}", answer.text());
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/event-stream"),
+        "{}",
+        answer.text()
+    );
     let events = events(&answer.text()).into_iter().filter(|(name, ..)| name == "state");
     events.map(|(_, id, data)| (id, data["state"].as_str().expect("a state").to_owned())).collect()
 }
@@ -59,7 +64,10 @@ fn whoever_comes_back_gets_what_was_missed_and_nothing_twice() {
     assert_eq!(server.wait_for(&id)["status"], "completed");
     let path = format!("/jobs/{id}/events");
     let from = |last: &str| server.request("GET", &path, &[("last-event-id", last)], None);
-    assert_eq!(states(&from("4")), [("5".to_owned(), "analyzing".to_owned()), ("6".into(), "completed".into())]);
+    assert_eq!(
+        states(&from("4")),
+        [("5".to_owned(), "analyzing".to_owned()), ("6".into(), "completed".into())]
+    );
     assert_eq!(from("6").status, 204);
     from("x").problem(400, "malformed-request");
     server.get("/jobs/01990000-0000-7000-8000-000000000000/events").problem(404, "not-found");
@@ -92,12 +100,14 @@ fn a_server_that_stops_ends_the_streams_and_does_not_wait_for_them() {
     std::fs::write(&pipe, format!("x\n{}", "1\n".repeat(3_000_000))).expect("an input");
     let server = place.server();
     let id = begin(&server, &format!("{{\"source\": {{\"uri\": \"file:{}\"}}}}", pipe.display()));
-    let mut stream = std::net::TcpStream::connect(server.url.trim_start_matches("http://")).expect("a connection");
+    let mut stream =
+        std::net::TcpStream::connect(server.url.trim_start_matches("http://")).expect("a connection");
     let request = format!("GET /jobs/{id}/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     std::io::Write::write_all(&mut stream, request.as_bytes()).expect("the server takes it");
     let mut lines = BufReader::new(stream).lines();
     assert!(lines.next().expect("a line").expect("text").contains("200"));
-    let stopped = std::process::Command::new("kill").arg(server.pid().to_string()).status().expect("kill runs");
+    let stopped =
+        std::process::Command::new("kill").arg(server.pid().to_string()).status().expect("kill runs");
     assert!(stopped.success());
     // Half a minute would be what open requests are given; the test's own patience is not what is measured.
     let rest: Vec<_> = lines.map_while(Result::ok).collect();

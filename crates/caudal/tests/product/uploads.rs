@@ -12,7 +12,10 @@ fn begin(server: &Server, wanted: Value) -> Value {
     let answer = server.post("/uploads", wanted.to_string());
     assert_eq!(answer.status, 201, "{}", answer.text());
     let upload = answer.json();
-    assert_eq!(answer.header("location"), format!("/uploads/{}", upload["upload_id"].as_str().expect("an id")));
+    assert_eq!(
+        answer.header("location"),
+        format!("/uploads/{}", upload["upload_id"].as_str().expect("an id"))
+    );
     upload
 }
 
@@ -43,7 +46,8 @@ fn sha256(text: &str) -> String {
 fn parts_in_any_order_become_a_source_once_they_are_complete() {
     let place = Place::new();
     let server = place.server();
-    let upload = begin(&server, json!({"size": ROWS.len(), "parts": 3, "sha256": sha256(ROWS), "format": "csv"}));
+    let upload =
+        begin(&server, json!({"size": ROWS.len(), "parts": 3, "sha256": sha256(ROWS), "format": "csv"}));
     let parts = upload["parts"].as_array().expect("parts");
     assert_eq!(parts.len(), 3);
     process(&server, &upload).problem(422, "source-unavailable");
@@ -64,7 +68,8 @@ fn parts_in_any_order_become_a_source_once_they_are_complete() {
     let problem = complete(&server, &upload).problem(409, "conflict");
     assert_eq!(problem["errors"][0]["pointer"], "/parts/2");
     let found = server.get(&path(&upload)).json();
-    let received: Vec<_> = found["parts"].as_array().expect("parts").iter().map(|p| p["received"].clone()).collect();
+    let received: Vec<_> =
+        found["parts"].as_array().expect("parts").iter().map(|p| p["received"].clone()).collect();
     assert_eq!(received, [json!(true), json!(false), json!(true)]);
     put(&server, &parts[1], &ROWS.as_bytes()[ranges[1].clone()]);
     assert!(complete(&server, &upload).json()["completed_at"].is_string());
@@ -87,7 +92,10 @@ fn a_large_upload_goes_through_in_pieces_and_outlives_a_crash_in_between() {
     server.kill();
     let server = place.server();
     let found = server.get(&path(&upload)).json();
-    assert_eq!((&found["parts"][0]["received"], &found["parts"][1]["received"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&found["parts"][0]["received"], &found["parts"][1]["received"]),
+        (&json!(true), &json!(false))
+    );
     assert_eq!(put(&server, &parts[1], &content.as_bytes()[cut..]).status, 200);
     assert_eq!(complete(&server, &upload).status, 200);
     let answer = process(&server, &upload);
@@ -105,7 +113,9 @@ fn what_is_not_as_it_was_announced_is_refused() {
     let url = part["url"].as_str().expect("a path");
     let digest = [("content-digest", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:")];
     server.request("PUT", url, &digest, Some(ROWS.as_bytes())).problem(400, "malformed-request");
-    server.request("PUT", url, &[("content-encoding", "gzip")], Some(b"x")).problem(415, "unsupported-media-type");
+    server
+        .request("PUT", url, &[("content-encoding", "gzip")], Some(b"x"))
+        .problem(415, "unsupported-media-type");
     assert_eq!(server.get(&path(&upload)).json()["parts"][0]["received"], false, "nothing of it was kept");
     assert_eq!(put(&server, part, ROWS.as_bytes()).status, 200);
     let problem = complete(&server, &upload).problem(409, "conflict");

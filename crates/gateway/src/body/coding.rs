@@ -38,7 +38,8 @@ impl Decoder {
                     decoder.set_parameter(raw::DParameter::WindowLogMax(WINDOW_LOG))?;
                     Ok(decoder)
                 });
-                let decoder = made.map_err(|e| Error::new(ErrorKind::Internal, "no zstd decoder").cause(e))?;
+                let decoder =
+                    made.map_err(|e| Error::new(ErrorKind::Internal, "no zstd decoder").cause(e))?;
                 Ok(Decoder::Zstd(Box::new(Writer::new(sink, decoder))))
             }
             Some(other) => Err(unsupported(other)),
@@ -84,9 +85,10 @@ impl Decoder {
         };
         match done {
             Ok(()) => Ok(std::mem::take(&mut sink.bytes).into()),
-            Err(_) if sink.exceeded => {
-                Err(Error::new(ErrorKind::TooLarge, "the body is longer than it may be once it is decompressed"))
-            }
+            Err(_) if sink.exceeded => Err(Error::new(
+                ErrorKind::TooLarge,
+                "the body is longer than it may be once it is decompressed",
+            )),
             Err(e) => {
                 Err(Error::new(ErrorKind::MalformedRequest, format!("the body is not whole {name}")).cause(e))
             }

@@ -122,9 +122,9 @@ fn unread(error: &(dyn AnyError + 'static)) -> Error {
 
 /// An error and all that it stands on. An I/O error's source is not what it wraps but that one's source.
 fn causes<'e>(error: &'e (dyn AnyError + 'static)) -> impl Iterator<Item = &'e (dyn AnyError + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        wrapped.map(|inner| inner as &(dyn AnyError + 'static)).or_else(|| error.source())
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
+        Some(e) => e.get_ref().map(|inner| inner as &(dyn AnyError + 'static)),
+        None => error.source(),
     })
 }
 
@@ -158,7 +158,10 @@ mod tests {
     async fn a_body_that_dribbles_is_cut_off_and_one_that_keeps_its_rate_is_not() {
         let short = BodyLimits { grace: Duration::from_millis(20), ..limits() };
         let stalls = stream::iter([Ok::<_, io::Error>("1")]).chain(stream::pending());
-        assert_eq!(read(Body::from_stream(stalls), BodyLimits { rate: 1_000_000, ..short }).await, Err(ErrorKind::TooSlow));
+        assert_eq!(
+            read(Body::from_stream(stalls), BodyLimits { rate: 1_000_000, ..short }).await,
+            Err(ErrorKind::TooSlow)
+        );
         // What has come already earns the time for more.
         let pauses = stream::iter([Ok::<_, io::Error>("12345")]).chain(stream::once(async {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -55,7 +55,9 @@ async fn the_list_of_an_empty_bucket_is_empty() {
 
 #[tokio::test]
 async fn a_body_of_another_form_or_coding_is_not_read() {
-    for (header, read) in [(("content-type", "image/png"), "application/json"), (("content-encoding", "br"), "gzip")] {
+    for (header, read) in
+        [(("content-type", "image/png"), "application/json"), (("content-encoding", "br"), "gzip")]
+    {
         let problem = call("POST", "/process", &[header], "1").await.problem(415, "unsupported-media-type");
         assert!(problem["hint"].as_str().expect("a hint").contains(read));
     }
@@ -84,7 +86,8 @@ async fn a_body_over_the_limit_is_refused_whether_or_not_it_says_its_length() {
 async fn a_body_of_data_is_read_and_its_settings_are_checked_before_it() {
     let csv = [("content-type", "text/csv")];
     call("POST", "/process?normalization=robust", &csv, "1\n2\n").await.problem(503, "storage-unavailable");
-    let problem = call("POST", "/process?normalization=most&where=", &csv, "1").await.problem(422, "invalid-request");
+    let problem =
+        call("POST", "/process?normalization=most&where=", &csv, "1").await.problem(422, "invalid-request");
     assert_eq!(problem["errors_total"], 2);
     call("POST", "/process", &csv, "").await.problem(400, "malformed-request");
     call("POST", "/process", &csv, "1\n".repeat(MAX_BODY)).await.problem(413, "too-large");

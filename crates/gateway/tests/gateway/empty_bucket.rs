@@ -64,7 +64,14 @@ pub async fn gateway() -> Gateway {
     };
     let orchestrator = Orchestrator::start(ports, sizes).await.expect("the actors start");
     let budget = BodyBudget::new(1_000_000);
-    Gateway { orchestrator, data: nothing.clone(), uploads: nothing, budget, options, closing: tokio::sync::watch::channel(false).1 }
+    Gateway {
+        orchestrator,
+        data: nothing.clone(),
+        uploads: nothing,
+        budget,
+        options,
+        closing: tokio::sync::watch::channel(false).1,
+    }
 }
 
 struct Nothing;

@@ -93,7 +93,8 @@ impl Body {
                 "/data holds {} elements; at most {MAX_INLINE_ELEMENTS} may come inside a request",
                 self.elements
             );
-            let hint = "send them as text/csv or to /uploads, or put them into a file and name that as source.uri";
+            let hint =
+                "send them as text/csv or to /uploads, or put them into a file and name that as source.uri";
             return Err(Error::new(ErrorKind::TooLarge, detail).hint(hint));
         }
         let request = settings::read(self.settings, &mut self.faults);

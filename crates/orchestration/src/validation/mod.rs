@@ -61,11 +61,7 @@ impl Message<Submit> for ValidationActor {
     type Reply = DelegatedReply<Result<JobHandle>>;
 
     /// Requests are validated side by side, each on a task of its own: a large body holds nobody up.
-    async fn handle(
-        &mut self,
-        submit: Submit,
-        ctx: &mut Context<Self, Self::Reply>,
-    ) -> Self::Reply {
+    async fn handle(&mut self, submit: Submit, ctx: &mut Context<Self, Self::Reply>) -> Self::Reply {
         let (desk, job_manager) = (self.desk.clone(), self.job_manager.clone());
         ctx.spawn(async move { take_in(&desk, &job_manager, submit).await })
     }

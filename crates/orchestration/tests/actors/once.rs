@@ -2,7 +2,6 @@
 
 use caudal_core::ErrorKind;
 use caudal_core::claims::{Claim, Claims};
-use caudal_core::ports::{Clock, Ids};
 use caudal_orchestration::{Once, Orchestrator, Submission, SubmissionBody};
 
 use crate::ports::{Bucket, Turn, options};

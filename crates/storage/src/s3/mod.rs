@@ -13,11 +13,11 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 
+pub(crate) use self::backend::Presigner;
 #[cfg(not(feature = "s3"))]
 use self::disabled as backend;
 #[cfg(feature = "s3")]
 use self::enabled as backend;
-pub(crate) use self::backend::Presigner;
 use crate::datasets::encoded;
 
 /// A bucket, or a folder of one, and how to get there.

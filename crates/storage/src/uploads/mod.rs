@@ -58,7 +58,8 @@ impl BucketUploads {
             let Ok(id) = name.parse::<Uuid>() else { continue };
             let record: Option<UploadRecord> = self.bucket.get_json(&keys::upload_record(id)).await?;
             // One without a record was given up while it was being made, long ago as its id says.
-            let expires = record.map_or_else(|| made_at(id).map(|at| at + self.kept()), |r| Some(r.expires_at));
+            let expires =
+                record.map_or_else(|| made_at(id).map(|at| at + self.kept()), |r| Some(r.expires_at));
             if expires.is_some_and(|expires| expires < now) {
                 self.bucket.delete_below(&keys::upload(id)).await?;
                 gone += 1;
@@ -145,8 +146,10 @@ impl BucketUploads {
         };
         match &record.sha256 {
             Some(announced) if *announced != hex(&sha256) => {
-                let detail =
-                    format!("the SHA-256 of what was uploaded is {}, and {announced} was announced", hex(&sha256));
+                let detail = format!(
+                    "the SHA-256 of what was uploaded is {}, and {announced} was announced",
+                    hex(&sha256)
+                );
                 Err(Error::new(ErrorKind::Conflict, detail).hint("send the parts again, or begin anew"))
             }
             _ => Ok(()),
@@ -204,7 +207,8 @@ impl Uploads for BucketUploads {
             return Err(Error::new(ErrorKind::Conflict, format!("the upload {upload} is complete already")));
         }
         let Some(size) = record.size_of(number) else {
-            let detail = format!("the upload {upload} has no part {number}; its parts are 1 to {}", record.parts());
+            let detail =
+                format!("the upload {upload} has no part {number}; its parts are 1 to {}", record.parts());
             return Err(Error::new(ErrorKind::NotFound, detail));
         };
         let key = part_key(&record, number);

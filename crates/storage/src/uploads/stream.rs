@@ -46,8 +46,7 @@ pub async fn write_checked(
         bucket.put(key, first).await?;
         return Ok(written);
     }
-    let mut upload =
-        bucket.store().put_multipart(key).await.map_err(|e| failed("write", key, e))?;
+    let mut upload = bucket.store().put_multipart(key).await.map_err(|e| failed("write", key, e))?;
     let ended = async {
         send(&mut *upload, key, first).await?;
         while let Some(piece) = pieces.next().await? {
