@@ -17,7 +17,7 @@ use caudal_storage::{Bucket, BucketClaims, BucketRecords, BucketUploads};
 use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
 use crate::settings::Settings;
-use crate::store;
+use crate::{store, webhooks};
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
@@ -53,6 +53,11 @@ impl App {
         let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
         let uploads =
             BucketUploads::new(bucket.clone(), clock.clone(), ids.clone(), settings.uploads.limits()?);
+        // Only a process that stays goes on until a message is heard.
+        let webhooks = match takes_over {
+            true => webhooks::start(settings, &bucket, clock.clone(), ids.clone())?,
+            false => None,
+        };
         let ports = Ports {
             clock,
             ids,
@@ -63,6 +68,7 @@ impl App {
             normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
             pipelines,
             spark: Some(spark),
+            webhooks,
             handover: functions.handover.clone(),
             writer: RandomIds.entry_id(),
         };

@@ -15,8 +15,12 @@ pub mod settings;
 #[cfg(feature = "orchestrator")]
 pub mod spark;
 mod store;
+#[cfg(feature = "orchestrator")]
+mod webhooks;
 
 pub use caudal_storage::{file_uri, is_s3};
+#[cfg(feature = "server")]
+pub use caudal_webhooks::SigningKey;
 #[cfg(feature = "orchestrator")]
 pub use compose::App;
 pub use settings::Settings;

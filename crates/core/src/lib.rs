@@ -18,6 +18,7 @@ pub mod results;
 pub mod spark;
 pub mod state;
 pub mod uploads;
+pub mod webhooks;
 
 pub use error::{Error, ErrorKind, Result};
 pub use fault::{Fault, Faults};

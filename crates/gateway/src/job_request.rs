@@ -75,7 +75,7 @@ pub struct JobSettings {
     /// US dollars, 0 or more.
     #[schema(minimum = 0.0)]
     pub max_cost_usd: Option<f64>,
-    /// Refused: it is not built yet.
+    /// Called when the job has ended, with a signed message; refused where the server has no key to sign with.
     #[schema(format = "uri")]
     pub webhook_url: Option<String>,
 }
@@ -108,4 +108,7 @@ pub struct DataQuery {
     /// US dollars, 0 or more.
     #[param(minimum = 0.0)]
     max_cost_usd: Option<f64>,
+    /// Called when the job has ended, with a signed message.
+    #[param(format = "uri")]
+    webhook_url: Option<String>,
 }

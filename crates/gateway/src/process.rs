@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use caudal_core::request::SourceFormat;
+use caudal_core::request::{JobRequest as Job, SourceFormat};
 use caudal_core::results::FinalResponse;
 use caudal_core::{JobId, JobState};
 use caudal_orchestration::{JobHandle, JobResult, Once, OnceHandle, Submission, SubmissionBody};
@@ -138,7 +138,8 @@ async fn submit_data(
     request: Request,
 ) -> Result<OnceHandle, Problem> {
     let uri = request.uri().clone();
-    let settings = query_settings::read(&uri, format)?;
+    let check = |job: &Job| gateway.orchestrator.faults_of(job);
+    let settings = query_settings::read(&uri, format, check)?;
     let (content, _reserved) = stream_data(request, &gateway.options.body, &gateway.budget).await?;
     let kept = gateway.uploads.keep(&owner, format, content).await?;
     let once = key.map(|key| key.of_data(format, &uri, &kept.sha256)).transpose()?;

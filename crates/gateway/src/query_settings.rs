@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::problem::Problem;
 
 /// The parameters, as the contract names the settings.
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 13] = [
     "columns",
     "where",
     "select",
@@ -26,16 +26,21 @@ const PARAMETERS: [&str; 12] = [
     "spark_config",
     "output_format",
     "max_cost_usd",
+    "webhook_url",
 ];
 /// Those that may stand several times.
 const LISTS: [&str; 2] = ["columns", "select"];
 
-/// Reads the settings; the request's source has no place yet.
+/// Reads the settings; `check` says what is wrong with them together. The request's source has no place yet.
 ///
 /// # Errors
 /// `MalformedRequest` for parameters that there are not, `InvalidRequest` with every fault of those that there are, each
 /// as `?name`.
-pub fn read(uri: &Uri, format: SourceFormat) -> Result<JobRequest, Problem> {
+pub fn read(
+    uri: &Uri,
+    format: SourceFormat,
+    check: impl FnOnce(&JobRequest) -> Faults,
+) -> Result<JobRequest, Problem> {
     let mut settings = given(uri)?;
     let mut source = Map::from_iter([("uri".to_owned(), Value::from("upload:"))]);
     source.insert("format".into(), format.name().into());
@@ -45,7 +50,7 @@ pub fn read(uri: &Uri, format: SourceFormat) -> Result<JobRequest, Problem> {
     settings.insert("source".into(), source.into());
     let mut faults = Faults::default();
     let request = settings::read(settings.into_iter().collect(), &mut faults);
-    settings::check(&request, false, &mut faults);
+    faults.extend(check(&request));
     match faults.is_empty() {
         true => Ok(request),
         false => Err(Error::from_faults(ErrorKind::InvalidRequest, in_the_query(faults)).into()),
@@ -113,7 +118,12 @@ mod tests {
     use super::*;
 
     fn read_query(query: &str) -> Result<JobRequest, Problem> {
-        read(&format!("/process?{query}").parse().expect("a URI"), SourceFormat::Csv)
+        let check = |request: &JobRequest| {
+            let mut faults = Faults::default();
+            settings::check(request, false, None, &mut faults);
+            faults
+        };
+        read(&format!("/process?{query}").parse().expect("a URI"), SourceFormat::Csv, check)
     }
 
     fn places(query: &str) -> (ErrorKind, Vec<String>) {

@@ -12,7 +12,8 @@ use caudal_core::ports::{
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::FinalResponse;
 use caudal_core::spark::SparkEngine;
-use caudal_core::{Error, ErrorKind, JobId, JobState, PriceList, Result};
+use caudal_core::webhooks::Webhooks;
+use caudal_core::{Error, ErrorKind, Faults, JobId, JobState, PriceList, Result};
 use chrono::{DateTime, Utc};
 use kameo::actor::{ActorRef, Spawn};
 use kameo::error::SendError;
@@ -25,7 +26,7 @@ use crate::leases;
 use crate::once::{self, Once, OnceHandle};
 use crate::running::{RunningJob, RunningJobs};
 use crate::supervisor::Supervisor;
-use crate::validation::{Submit, ValidationActor};
+use crate::validation::{Submit, ValidationActor, settings};
 
 /// Everything outside that the actors call.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct Ports {
     pub pipelines: Vec<Arc<dyn Pipeline>>,
     /// Where the build can submit to Apache Spark.
     pub spark: Option<Arc<dyn SparkEngine>>,
+    /// Where this instance can tell a client's own server of a job's end.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
     /// Where this instance takes jobs in and others work on them.
     pub handover: Option<Arc<dyn Handover>>,
     /// This instance, as it signs journal entries.
@@ -201,6 +204,13 @@ impl Orchestrator {
     /// The progress of a job as it changes, if it runs in this process.
     pub fn watch(&self, job: JobId) -> Option<watch::Receiver<Progress>> {
         self.desk.jobs.get(job).map(|running| running.watch_progress())
+    }
+
+    /// What is wrong with settings that came without inline numbers.
+    pub fn faults_of(&self, request: &JobRequest) -> Faults {
+        let mut faults = Faults::default();
+        settings::check(request, false, self.desk.ports.webhooks.as_deref(), &mut faults);
+        faults
     }
 
     /// What the clock of this instance says.

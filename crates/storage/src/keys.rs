@@ -161,6 +161,32 @@ pub fn idempotency(hash: &str) -> Path {
     idempotency_folder().join(hash)
 }
 
+/// Deliveries of webhooks that have not ended.
+pub fn pending_deliveries() -> Path {
+    Path::from("webhooks/pending")
+}
+
+pub fn pending_delivery(job: JobId) -> Path {
+    pending_deliveries().join(format!("{job}.json"))
+}
+
+pub fn delivery_attempts(job: JobId) -> Path {
+    Path::from(format!("webhooks/attempts/{job}"))
+}
+
+pub fn delivery_attempt(job: JobId, number: u32) -> Path {
+    delivery_attempts(job).join(format!("{number:04}.json"))
+}
+
+/// How deliveries ended.
+pub fn ended_deliveries() -> Path {
+    Path::from("webhooks/ended")
+}
+
+pub fn ended_delivery(job: JobId) -> Path {
+    ended_deliveries().join(format!("{job}.json"))
+}
+
 /// All uploads, a folder each.
 pub fn uploads() -> Path {
     Path::from("uploads")

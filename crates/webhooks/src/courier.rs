@@ -73,7 +73,9 @@ impl Courier {
         loop {
             match self.0.deliveries.pending().await {
                 Ok(pending) => pending.into_iter().for_each(|job| self.take(job)),
-                Err(error) => tracing::warn!(%error, cause = error.cause, "deliveries could not be looked for"),
+                Err(error) => {
+                    tracing::warn!(%error, cause = error.cause, "deliveries could not be looked for")
+                }
             }
             tokio::time::sleep(PATROL).await;
         }
@@ -135,14 +137,19 @@ impl Office {
             if made >= ATTEMPTS {
                 return self.end(job, false, made, said).await;
             }
-            let attempt =
-                DeliveryAttempt { id: self.ids.entry_id(), at: self.clock.now(), next_in: self.pause(job, made) };
+            let attempt = DeliveryAttempt {
+                id: self.ids.entry_id(),
+                at: self.clock.now(),
+                next_in: self.pause(job, made),
+            };
             if !self.deliveries.attempt(job, made, &attempt).await? {
                 // Another instance makes this one.
                 continue;
             }
             match self.attempt(&delivery, &attempt).await {
-                Sent::Heard(status) => return self.end(job, true, made + 1, format!("answered {status}")).await,
+                Sent::Heard(status) => {
+                    return self.end(job, true, made + 1, format!("answered {status}")).await;
+                }
                 Sent::Refused(reason) => return self.end(job, false, made + 1, reason).await,
                 Sent::Failed(reason, pause) => {
                     tracing::info!(%job, attempt = made + 1, reason, "a webhook was not heard");

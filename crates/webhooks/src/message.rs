@@ -18,9 +18,11 @@ pub fn body(status: &JobStatus) -> String {
         data["links"]["data"] = format!("/jobs/{job}/data").into();
     }
     if let Some(error) = &status.error {
-        data["error"] = json!({"type": error.kind.code(), "title": error.kind.title(), "detail": error.detail});
+        data["error"] =
+            json!({"type": error.kind.code(), "title": error.kind.title(), "detail": error.detail});
     }
-    json!({"type": format!("job.{}", status.status), "timestamp": status.updated_at, "data": data}).to_string()
+    json!({"type": format!("job.{}", status.status), "timestamp": status.updated_at, "data": data})
+        .to_string()
 }
 
 #[cfg(test)]
@@ -47,7 +49,10 @@ mod tests {
     #[test]
     fn a_message_says_how_the_job_ended_and_not_why_inside() {
         let completed: Value = serde_json::from_str(&body(&status(JobState::Completed, None))).unwrap();
-        assert_eq!((&completed["type"], &completed["data"]["status"]), (&"job.completed".into(), &"completed".into()));
+        assert_eq!(
+            (&completed["type"], &completed["data"]["status"]),
+            (&"job.completed".into(), &"completed".into())
+        );
         assert!(completed["data"]["links"]["data"].is_string() && completed["data"]["error"].is_null());
         let error = Error::new(ErrorKind::InvalidData, "row 3 is none").cause("secret");
         let failed = body(&status(JobState::Failed, Some(error)));

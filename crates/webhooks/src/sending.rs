@@ -107,12 +107,7 @@ async fn resolved(target: &Url, options: &SendingOptions) -> Result<Vec<SocketAd
     Ok(addresses)
 }
 
-async fn post(
-    target: &Url,
-    addresses: &[SocketAddr],
-    parcel: &Parcel<'_>,
-    options: &SendingOptions,
-) -> Sent {
+async fn post(target: &Url, addresses: &[SocketAddr], parcel: &Parcel<'_>, options: &SendingOptions) -> Sent {
     // Where somebody else was first, theirs is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // A client for this call alone: it knows no other address of the host, follows nobody and uses no proxy.

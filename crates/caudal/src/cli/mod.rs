@@ -9,6 +9,7 @@ mod progress;
 mod report;
 mod serve;
 mod spark;
+mod webhook_key;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
+    /// Make and show the keys that webhooks are signed with.
+    WebhookKey(webhook_key::WebhookKeyArguments),
 }
 
 /// Runs what the command line asks for.
@@ -55,6 +58,7 @@ pub fn run() -> ExitCode {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
+            Command::WebhookKey(arguments) => webhook_key::run(arguments),
         }
     });
     // Blocking reads that were cancelled are not waited for: nothing is published by them.

@@ -23,3 +23,4 @@ mod spark_home;
 mod support;
 mod uploads;
 mod validation;
+mod webhooks;

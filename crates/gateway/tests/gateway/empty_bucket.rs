@@ -50,6 +50,7 @@ pub async fn gateway() -> Gateway {
         normalizer: nothing.clone(),
         pipelines: vec![nothing.clone()],
         spark: None,
+        webhooks: None,
         handover: None,
         writer: uuid::Uuid::nil(),
     };

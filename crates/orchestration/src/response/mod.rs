@@ -8,6 +8,7 @@ mod recommendations;
 
 use std::sync::Arc;
 
+use caudal_core::job::{JobRecord, JobStatus};
 use caudal_core::results::{DeviceSummary, FinalResponse, ProcessingSummary};
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use kameo::actor::{Actor, ActorRef};
@@ -78,8 +79,10 @@ impl ResponseActor {
         let response = final_response(&self.desk, job)?;
         ports.records.put_final(job.id(), &response).await?;
         job.enter(ports, JobState::Completed, None).await?;
+        let status = job.status().await;
+        announce(&self.desk, &job.record, &status).await?;
         job.end_lease().await;
-        ports.records.finish(&job.status().await).await?;
+        ports.records.finish(&status).await?;
         Ok(JobResult::Completed(Box::new(response)))
     }
 
@@ -92,6 +95,7 @@ impl ResponseActor {
         tracing::info!(job = %job.id(), %error, cause = error.cause, "the job ends as {state}");
         job.enter(ports, state, Some(error.of_job(job.id()))).await?;
         let status = job.status().await;
+        announce(&self.desk, &job.record, &status).await?;
         job.end_lease().await;
         ports.records.finish(&status).await?;
         Ok(JobResult::Ended(Box::new(status)))
@@ -110,6 +114,15 @@ impl ResponseActor {
         }
         // A full mailbox still holds this job's message, or one whose handling will find it.
         let _ = me.tell(End(id)).try_send();
+    }
+}
+
+/// Has the end of a job told where its client asked for that. It comes before the job's marker goes, so that a crash in
+/// between is made good by whoever finds the marker.
+pub(crate) async fn announce(desk: &Desk, record: &JobRecord, status: &JobStatus) -> Result<()> {
+    match (&desk.ports.webhooks, &record.request.webhook_url) {
+        (Some(webhooks), Some(url)) => webhooks.announce(status, url).await,
+        _ => Ok(()),
     }
 }
 

@@ -15,6 +15,7 @@ use caudal_core::claims::Claim;
 use caudal_core::job::JobRecord;
 use caudal_core::journal::JournalState;
 use caudal_core::request::{InlineTable, JobRequest};
+use caudal_core::webhooks::Webhooks;
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use kameo::actor::{Actor, ActorRef};
 use kameo::error::Infallible;
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use crate::job_manager::{JobManagerActor, Run};
 use crate::orchestrator::{Desk, JobHandle, JobResult, Submission, SubmissionBody, stopped};
 use crate::running::{Holder, RunningJob};
-use crate::{handover, leases};
+use crate::{handover, leases, response};
 
 /// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
 const SMALL_BODY: usize = 64 * 1024;
@@ -107,6 +108,8 @@ impl ValidationActor {
             None => self.desk.ports.records.discard(id).await,
             Some(_) => {
                 let status = self.desk.ports.records.status(id).await?;
+                let record = self.desk.ports.records.record(id).await?;
+                response::announce(&self.desk, &record, &status).await?;
                 self.desk.ports.records.finish(&status).await
             }
         }
@@ -118,8 +121,8 @@ async fn take_in(
     job_manager: &ActorRef<JobManagerActor>,
     Submit { submission, claim }: Submit,
 ) -> Result<JobHandle> {
-    let (request, inline) = checked(submission.body).await?;
     let ports = &desk.ports;
+    let (request, inline) = checked(submission.body, ports.webhooks.clone()).await?;
     if let Some(running) = claim.as_ref().and_then(|claim| desk.jobs.get(claim.job_id)) {
         return Ok(JobHandle::of(&running));
     }
@@ -157,16 +160,19 @@ async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Re
 }
 
 /// Syntax, limits and settings, whatever way the request came.
-async fn checked(body: SubmissionBody) -> Result<(JobRequest, Option<InlineTable>)> {
+async fn checked(
+    body: SubmissionBody,
+    webhooks: Option<Arc<dyn Webhooks>>,
+) -> Result<(JobRequest, Option<InlineTable>)> {
     match body {
-        SubmissionBody::Json(bytes) if bytes.len() <= SMALL_BODY => body::parse(&bytes),
+        SubmissionBody::Json(bytes) if bytes.len() <= SMALL_BODY => body::parse(&bytes, webhooks.as_deref()),
         SubmissionBody::Json(bytes) => {
-            let parsed = tokio::task::spawn_blocking(move || body::parse(&bytes)).await;
+            let parsed = tokio::task::spawn_blocking(move || body::parse(&bytes, webhooks.as_deref())).await;
             parsed.map_err(|e| Error::new(ErrorKind::Internal, "reading the request failed").cause(e))?
         }
         SubmissionBody::Parsed { request, inline } => {
             let mut faults = caudal_core::Faults::default();
-            settings::check(&request, inline.is_some(), &mut faults);
+            settings::check(&request, inline.is_some(), webhooks.as_deref(), &mut faults);
             match faults.is_empty() {
                 true => Ok((*request, inline)),
                 false => Err(Error::from_faults(ErrorKind::InvalidRequest, faults)),

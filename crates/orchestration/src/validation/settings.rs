@@ -6,6 +6,7 @@ use std::str::FromStr;
 use caudal_core::Faults;
 use caudal_core::fault::pointer;
 use caudal_core::request::{JobRequest, Source, SparkConfig};
+use caudal_core::webhooks::Webhooks;
 use serde_json::{Map, Value};
 
 const SETTINGS: [&str; 14] = [
@@ -57,8 +58,8 @@ pub fn read(settings: Vec<(String, Value)>, faults: &mut Faults) -> JobRequest {
     request
 }
 
-/// Checks what types cannot say; `inline` tells whether numbers came with the request.
-pub fn check(request: &JobRequest, inline: bool, faults: &mut Faults) {
+/// Checks what types cannot say; `inline` tells whether numbers came with the request, `webhooks` judges their addresses.
+pub fn check(request: &JobRequest, inline: bool, webhooks: Option<&dyn Webhooks>, faults: &mut Faults) {
     match (inline, &request.source) {
         (false, None) => {
             faults.push(String::new, || "expected either \"data\" or \"source\", found neither".into())
@@ -78,10 +79,14 @@ pub fn check(request: &JobRequest, inline: bool, faults: &mut Faults) {
     if let Some(dollars) = request.max_cost_usd.filter(|d| !(d.is_finite() && *d >= 0.0)) {
         faults.push(|| "/max_cost_usd".into(), || format!("expected 0 or more US dollars, found {dollars}"));
     }
-    if request.webhook_url.is_some() {
-        let detail = || "webhooks are not built yet; follow the job at /jobs/{id} instead".into();
-        faults.push(|| "/webhook_url".into(), detail);
+    if let Some(Err(reason)) = request.webhook_url.as_deref().map(|url| check_webhook(url, webhooks)) {
+        faults.push(|| "/webhook_url".into(), || reason);
     }
+}
+
+fn check_webhook(url: &str, webhooks: Option<&dyn Webhooks>) -> Result<(), String> {
+    let none = "nobody is called from here: webhooks.key is not set; follow the job at /jobs/{id} instead";
+    webhooks.map_or(Err(none.into()), |webhooks| webhooks.check(url))
 }
 
 fn check_source(source: &Source, faults: &mut Faults) {

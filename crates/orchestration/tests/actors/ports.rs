@@ -74,6 +74,7 @@ impl Bucket {
             normalizer: Arc::new(self.clone()),
             pipelines: vec![Arc::new(self.clone())],
             spark: None,
+            webhooks: None,
             handover: None,
             writer: uuid::Uuid::from_u128(7),
         }
