@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub mod api_page;
 mod body;
 mod byte_range;
 mod compression;
@@ -98,6 +99,7 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(uploads::complete))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(api_page::page))
         .routes(routes!(error_pages::page))
         .routes(routes!(openapi::document))
 }

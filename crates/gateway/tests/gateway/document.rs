@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::client::{get, post};
 
-const OPERATIONS: [(&str, &str); 15] = [
+const OPERATIONS: [(&str, &str); 16] = [
     ("/process", "post"),
     ("/jobs", "get"),
     ("/jobs/{id}", "get"),
@@ -20,6 +20,7 @@ const OPERATIONS: [(&str, &str); 15] = [
     ("/uploads/{id}/complete", "post"),
     ("/health/live", "get"),
     ("/health/ready", "get"),
+    ("/docs", "get"),
     ("/docs/errors/{code}", "get"),
     ("/openapi.json", "get"),
 ];

@@ -165,6 +165,16 @@ async fn a_form_that_is_not_written_is_told_before_the_job_is_looked_for() {
 }
 
 #[tokio::test]
+async fn the_page_of_the_api_runs_its_own_script_alone() {
+    let answer = get("/docs").await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = answer.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let page = String::from_utf8(answer.body).expect("text");
+    assert!(page.contains("fetch(\"openapi.json\")") && !page.contains("/*script*/"));
+}
+
+#[tokio::test]
 async fn health_is_told_and_not_kept_in_caches() {
     for (path, status) in [("/health/live", "live"), ("/health/ready", "ready")] {
         let answer = get(path).await;
