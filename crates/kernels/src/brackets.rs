@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use crate::cpu::below::{CountsBelow, Toggles};
+use crate::cpu::passes::Share;
 use crate::key::{key_of, value_of};
 use crate::sample::Sample;
 
@@ -32,8 +33,8 @@ fn end_key() -> u64 {
 /// Where a pass counts and gathers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Brackets {
-    thresholds: Vec<f64>,
-    toggles: Toggles,
+    pub(crate) thresholds: Vec<f64>,
+    pub(crate) toggles: Toggles,
 }
 
 /// What one worker counted and gathered.
@@ -108,6 +109,17 @@ impl Brackets {
         cut.into_brackets()
     }
 
+    /// What all shares of a pass found.
+    pub(crate) fn total(&self, shares: Vec<Share>) -> Bracketed {
+        let mut all = self.begin();
+        for share in shares {
+            if let Share::Missed(bracketed) = share {
+                all.merge(bracketed);
+            }
+        }
+        all
+    }
+
     /// An empty count for one worker.
     pub fn begin(&self) -> Bracketed {
         Bracketed {
@@ -119,6 +131,12 @@ impl Brackets {
 }
 
 impl Bracketed {
+    /// Takes what a device found: values in each bin between the thresholds, and the gathered values in any order.
+    pub(crate) fn take(&mut self, bins: &[u64], gathered: Vec<f64>) {
+        self.counts.add_bins(bins);
+        self.gathered.extend(gathered);
+    }
+
     /// Counts and gathers from the rows of a block, or of any part of a column.
     pub fn add(&mut self, values: &[f64]) {
         self.counts.add(values);

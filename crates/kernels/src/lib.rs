@@ -1,11 +1,12 @@
 //! Numbers in, numbers out: the arithmetic of every statistic and normalisation.
 //!
 //! Definitions that hold on every device live at the top of the crate ([`Moments`] and their merging, percentile
-//! and histogram formulas, normalisation parameters); `cpu` holds the code that touches each row.
+//! and histogram formulas, normalisation parameters); `cpu` and `cuda` hold the code that touches each row.
 
 mod allocator;
 mod brackets;
 mod cpu;
+pub mod cuda;
 mod dd;
 mod histogram;
 mod huge_pages;
@@ -25,7 +26,7 @@ pub use cpu::below::CountsBelow;
 pub use cpu::column::{column_moments, moments};
 pub use cpu::hash::ValueCounts;
 pub use cpu::normalize::{Fit, Survey, apply, apply_in_place, fit, fit_column, survey};
-pub use cpu::passes::{Pass, Share};
+pub use cpu::passes::{Pass, Passes, Share};
 pub use cpu::profile::{
     Location, Profile, ProfileOptions, Profiling, profile, profile_column, profile_sorted,
 };

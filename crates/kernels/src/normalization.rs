@@ -100,10 +100,11 @@ impl Parameters {
 
 /// (x·shrink − center) / divisor.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub(crate) struct Steps {
-    shrink: f64,
-    center: f64,
-    divisor: f64,
+    pub shrink: f64,
+    pub center: f64,
+    pub divisor: f64,
 }
 
 impl Steps {

@@ -37,15 +37,21 @@ impl Sampler {
 
     /// Takes some values of a block: the same ones whenever the block comes.
     pub fn add(&mut self, block: u64, values: &[f64]) {
+        let places = self.places(block, values.len() as u64);
+        self.take(places.filter_map(|place| values.get(place as usize).copied()));
+    }
+
+    /// Which of a block's rows are taken.
+    pub(crate) fn places(&self, block: u64, rows: u64) -> impl Iterator<Item = u64> + use<> {
         // Of a share below one in each block, some blocks give one value and the others none.
         let share = self.per_block * (block + 1) as f64;
         let taken = share.floor() - (self.per_block * block as f64).floor();
-        for i in 0..taken as u64 {
-            let place = scaled_to(mixed(block << 20 | i), values.len() as u64);
-            if let Some(x) = values.get(place as usize).filter(|x| x.is_finite()) {
-                self.keys.push(key_of(*x));
-            }
-        }
+        (0..taken as u64).map(move |i| scaled_to(mixed(block << 20 | i), rows))
+    }
+
+    /// Takes the values of the rows that are to be taken.
+    pub(crate) fn take(&mut self, values: impl Iterator<Item = f64>) {
+        self.keys.extend(values.filter(|x| x.is_finite()).map(key_of));
     }
 
     /// Adds what another sampler took of the same column.

@@ -40,6 +40,20 @@ impl CountsBelow {
         }
     }
 
+    /// Ascending and different.
+    pub(crate) fn thresholds(&self) -> &[f64] {
+        &self.thresholds
+    }
+
+    /// Adds values counted between thresholds: those below the first, those from there to the second and so on.
+    pub(crate) fn add_bins(&mut self, bins: &[u64]) {
+        let mut below = 0;
+        for (count, bin) in self.counts.iter_mut().zip(bins).take(self.thresholds.len()) {
+            below += bin;
+            *count += below;
+        }
+    }
+
     /// Adds the counts of other rows, taken with the same thresholds.
     pub fn merge(&mut self, other: &CountsBelow) {
         debug_assert_eq!(self.thresholds, other.thresholds, "counts of other thresholds");

@@ -1,8 +1,9 @@
 //! The moments of whole columns, block by block.
 
 use crate::BLOCK_ROWS;
-use crate::cpu::scan::{BlockScan, InMemory, infallible};
-use crate::moments::{Moments, merge_blocks};
+use crate::cpu::passes::{Pass, Passes, Share};
+use crate::cpu::scan::{InMemory, infallible};
+use crate::moments::Moments;
 
 /// The moments of a column in memory, on the current rayon pool.
 pub fn moments(values: &[f64]) -> Moments {
@@ -16,8 +17,6 @@ pub fn moments(values: &[f64]) -> Moments {
 ///
 /// # Errors
 /// Whatever stops the column from being read.
-pub fn column_moments<C: BlockScan>(column: &C) -> Result<Moments, C::Error> {
-    let workers =
-        column.scan(Vec::new, |blocks, number, values| blocks.push((number, Moments::of_block(values))))?;
-    Ok(merge_blocks(workers.into_iter().flatten().collect()))
+pub fn column_moments<C: Passes>(column: &C) -> Result<Moments, C::Error> {
+    Ok(Share::moments(column.go_over(&Pass::Moments)?))
 }

@@ -67,6 +67,11 @@ impl Frequent {
         Frequent { places }
     }
 
+    /// Bits of values by set; those of a NaN where there is none.
+    pub(crate) fn places(&self) -> &[u64] {
+        self.places.as_flattened()
+    }
+
     fn iter(&self) -> impl Iterator<Item = u64> {
         self.places.iter().flatten().copied()
     }
@@ -126,6 +131,13 @@ impl HashCounters {
             rows: 0,
             wide: Vec::new(),
         }
+    }
+
+    /// What a device counted: of each frequent value, then of each bucket.
+    pub(crate) fn of_device(frequent: &Arc<Frequent>, counted: &[u64]) -> HashCounters {
+        let mut wide = counted.to_vec();
+        wide.resize(COUNTERS, 0);
+        HashCounters { wide, ..HashCounters::begin(frequent) }
     }
 
     /// Counts rows.

@@ -6,13 +6,13 @@ use crate::BLOCK_ROWS;
 use crate::brackets::Brackets;
 use crate::cpu::column::moments;
 use crate::cpu::lanes::CHUNK;
+use crate::cpu::passes::{Pass, Passes, SurveyShare};
 use crate::cpu::profile::{all_ranks, percentile, ranks_of};
-use crate::cpu::scan::{BlockScan, InMemory, infallible};
+use crate::cpu::scan::{InMemory, infallible};
 use crate::cpu::simd::for_each_instruction_set;
-use crate::moments::{Moments, merge_blocks};
 use crate::normalization::{Method, Parameters, Steps, Warning};
 use crate::quantile::{Quartiles, quartiles};
-use crate::sample::{Sample, Sampler};
+use crate::sample::Sample;
 use crate::summary::MomentSummary;
 
 /// What fitting a normalisation to a column found.
@@ -34,19 +34,10 @@ pub struct Survey {
 ///
 /// # Errors
 /// Whatever stops the column from being read.
-pub fn survey<C: BlockScan>(column: &C) -> Result<Survey, C::Error> {
+pub fn survey<C: Passes>(column: &C) -> Result<Survey, C::Error> {
     let rows = column.rows();
-    let begin = || (Vec::new(), Sampler::new(rows));
-    let workers = column.scan(begin, |(blocks, sampler), block, values| {
-        blocks.push((block, Moments::of_block(values)));
-        sampler.add(block, values);
-    })?;
-    let (mut blocks, mut all) = begin();
-    for (more, sampler) in workers {
-        blocks.extend(more);
-        all.merge(sampler);
-    }
-    Ok(Survey { moments: merge_blocks(blocks).summary(), sample: all.finish() })
+    let (moments, sample) = SurveyShare::findings(rows, column.go_over(&Pass::Survey(rows))?);
+    Ok(Survey { moments: moments.summary(), sample })
 }
 
 /// Fits a normalisation to the finite values of a column that was surveyed; without any, center 0 and scale 1.
@@ -55,7 +46,7 @@ pub fn survey<C: BlockScan>(column: &C) -> Result<Survey, C::Error> {
 ///
 /// # Errors
 /// Whatever stops the column from being read.
-pub fn fit_column<C: BlockScan>(method: Method, column: &C, survey: &Survey) -> Result<Fit, C::Error> {
+pub fn fit_column<C: Passes>(method: Method, column: &C, survey: &Survey) -> Result<Fit, C::Error> {
     let moments = &survey.moments;
     let (median, quartiles) = match method {
         Method::Robust if moments.count > 0 => middle(column, survey)?,
@@ -66,13 +57,11 @@ pub fn fit_column<C: BlockScan>(method: Method, column: &C, survey: &Survey) -> 
 }
 
 /// Median and quartiles.
-fn middle<C: BlockScan>(column: &C, survey: &Survey) -> Result<(Option<f64>, Quartiles), C::Error> {
+fn middle<C: Passes>(column: &C, survey: &Survey) -> Result<(Option<f64>, Quartiles), C::Error> {
     let n = survey.moments.count;
     let ranks = ranks_of(&[25, 50, 75], n);
     let brackets = Brackets::around(&[0.25, 0.5, 0.75], &survey.sample);
-    let workers = column.scan(|| brackets.begin(), |pass, _, values| pass.add(values))?;
-    let mut all = brackets.begin();
-    workers.into_iter().for_each(|worker| all.merge(worker));
+    let all = brackets.total(column.go_over(&Pass::Missed(brackets.clone()))?);
     let found = all_ranks(column, &survey.sample, &all, &ranks, &survey.moments)?;
     let pair = percentile(25, n, &found).zip(percentile(75, n, &found));
     let quartiles = pair.map_or_else(Quartiles::default, |(q1, q3)| quartiles(q1, q3));

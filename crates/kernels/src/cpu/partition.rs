@@ -100,6 +100,12 @@ impl Round {
         Round { parts, few, sieve, starts }
     }
 
+    /// A mark for each bucket: 1 where it takes part.
+    pub(crate) fn marks(&self) -> Vec<u8> {
+        let behind = (self.starts.len() - 1) as u32;
+        self.parts.iter().map(|part| u8::from(*part != behind)).collect()
+    }
+
     /// Values that the round holds.
     pub fn values(&self) -> usize {
         self.starts.last().copied().unwrap_or(0)
@@ -112,9 +118,9 @@ fn count(buckets: &[u64], bucket: usize, wanted: &impl Fn(usize) -> bool) -> u64
 
 /// The values of a round, each at a place of its part; filled by many workers at once.
 pub struct Partition {
-    round: Round,
+    pub(crate) round: Round,
     /// Values that are counted already.
-    counted: Arc<Frequent>,
+    pub(crate) counted: Arc<Frequent>,
     places: Vec<AtomicU64>,
     /// Places taken in each part, counted from the beginning of all.
     next: Vec<AtomicUsize>,

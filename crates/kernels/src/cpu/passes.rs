@@ -6,9 +6,10 @@ use crate::brackets::{Bracketed, Brackets};
 use crate::cpu::below::CountsBelow;
 use crate::cpu::hash::{Frequent, HashCounters, Hashed, ValueCounts};
 use crate::cpu::partition::{Partition, Round, Sender};
+use crate::cpu::scan::BlockScan;
 use crate::moments::{Moments, merge_blocks};
 use crate::quantile::PERCENTILES;
-use crate::sample::Sample;
+use crate::sample::{Sample, Sampler};
 
 /// Rows that all parts of a pass go over while they lie in the nearest cache.
 const ROWS: usize = 2_048;
@@ -18,6 +19,8 @@ const ROWS: usize = 2_048;
 pub enum Pass {
     /// Nothing but moments.
     Moments,
+    /// Moments, and a sample of a column of so many rows.
+    Survey(u64),
     First(FirstPass),
     /// For order statistics that the first pass missed.
     Missed(Brackets),
@@ -27,15 +30,46 @@ pub enum Pass {
 /// What one worker has of a pass.
 pub enum Share {
     Moments(Vec<(u64, Moments)>),
+    Survey(SurveyShare),
     First(FirstShare),
     Missed(Bracketed),
     Second(SecondShare),
+}
+
+/// A column that can be gone over with passes, any number of times, on whatever device.
+pub trait Passes: Sync {
+    type Error: Send;
+
+    /// Missing ones included.
+    fn rows(&self) -> u64;
+
+    /// Goes over all blocks; the shares together hold what the pass found.
+    ///
+    /// # Errors
+    /// Whatever stops the column from being gone over.
+    fn go_over(&self, pass: &Pass) -> Result<Vec<Share>, Self::Error>;
+}
+
+/// On this host's processors.
+impl<C: BlockScan> Passes for C {
+    type Error = C::Error;
+
+    fn rows(&self) -> u64 {
+        BlockScan::rows(self)
+    }
+
+    fn go_over(&self, pass: &Pass) -> Result<Vec<Share>, C::Error> {
+        self.scan(|| pass.begin(), Share::add)
+    }
 }
 
 impl Pass {
     pub fn begin(&self) -> Share {
         match self {
             Pass::Moments => Share::Moments(Vec::new()),
+            Pass::Survey(rows) => {
+                Share::Survey(SurveyShare { blocks: Vec::new(), sampler: Sampler::new(*rows) })
+            }
             Pass::First(pass) => Share::First(pass.begin()),
             Pass::Missed(brackets) => Share::Missed(brackets.begin()),
             Pass::Second(pass) => Share::Second(pass.begin()),
@@ -48,6 +82,10 @@ impl Share {
     pub fn add(&mut self, block: u64, values: &[f64]) {
         match self {
             Share::Moments(blocks) => blocks.push((block, Moments::of_block(values))),
+            Share::Survey(share) => {
+                share.blocks.push((block, Moments::of_block(values)));
+                share.sampler.add(block, values);
+            }
             Share::First(share) => share.add(block, values),
             Share::Missed(bracketed) => bracketed.add(values),
             Share::Second(share) => share.add(values),
@@ -67,6 +105,7 @@ impl Share {
     pub fn bytes(&self) -> usize {
         match self {
             Share::Moments(blocks) => blocks.len() * size_of::<(u64, Moments)>(),
+            Share::Survey(share) => share.blocks.len() * size_of::<(u64, Moments)>(),
             Share::First(share) => share.blocks.len() * size_of::<(u64, Moments)>() + share.bracketed.bytes(),
             Share::Missed(bracketed) => bracketed.bytes(),
             Share::Second(_) => 0,
@@ -74,18 +113,37 @@ impl Share {
     }
 }
 
+/// Block moments and sampled values.
+pub struct SurveyShare {
+    pub(crate) blocks: Vec<(u64, Moments)>,
+    pub(crate) sampler: Sampler,
+}
+
+impl SurveyShare {
+    /// The moments and the sample of a column of `rows` rows, from all shares of its survey.
+    pub(crate) fn findings(rows: u64, shares: Vec<Share>) -> (Moments, Sample) {
+        let (mut blocks, mut sampler) = (Vec::new(), Sampler::new(rows));
+        for share in shares {
+            let Share::Survey(share) = share else { continue };
+            blocks.extend(share.blocks);
+            sampler.merge(share.sampler);
+        }
+        (merge_blocks(blocks), sampler.finish())
+    }
+}
+
 /// Moments, order statistics, and counters for the mode.
 #[derive(Clone)]
 pub struct FirstPass {
-    brackets: Brackets,
-    frequent: Arc<Frequent>,
+    pub(crate) brackets: Brackets,
+    pub(crate) frequent: Arc<Frequent>,
 }
 
 /// Block moments, counts and candidates for order statistics, and hash counters.
 pub struct FirstShare {
-    blocks: Vec<(u64, Moments)>,
-    bracketed: Bracketed,
-    hashed: HashCounters,
+    pub(crate) blocks: Vec<(u64, Moments)>,
+    pub(crate) bracketed: Bracketed,
+    pub(crate) hashed: HashCounters,
 }
 
 /// All shares of a first pass together.
@@ -138,13 +196,15 @@ impl FirstShare {
 /// Counts below the thresholds that the first pass has found, and the values of some buckets one by one.
 #[derive(Clone)]
 pub struct SecondPass {
-    counts: CountsBelow,
-    partition: Option<Arc<Partition>>,
+    pub(crate) counts: CountsBelow,
+    pub(crate) partition: Option<Arc<Partition>>,
 }
 
 pub struct SecondShare {
-    counts: CountsBelow,
+    pub(crate) counts: CountsBelow,
     sender: Option<Sender>,
+    /// What a device counted by itself of the values that would have been sent.
+    tallied: Option<ValueCounts>,
 }
 
 impl SecondPass {
@@ -154,24 +214,33 @@ impl SecondPass {
     }
 
     fn begin(&self) -> SecondShare {
-        SecondShare { counts: self.counts.clone(), sender: self.partition.as_ref().map(Sender::new) }
+        let sender = self.partition.as_ref().map(Sender::new);
+        SecondShare { counts: self.counts.clone(), sender, tallied: None }
     }
 
     pub(crate) fn findings(&self, shares: impl IntoIterator<Item = Share>) -> (CountsBelow, ValueCounts) {
         let mut counts = self.counts.clone();
+        let mut tallied = None;
         for share in shares {
             let Share::Second(share) = share else { continue };
             counts.merge(&share.counts);
+            tallied = tallied.or(share.tallied);
             if let Some(sender) = share.sender {
                 sender.finish();
             }
         }
-        let values = self.partition.as_ref().map_or_else(ValueCounts::default, |partition| partition.count());
-        (counts, values)
+        let sent =
+            || self.partition.as_ref().map_or_else(ValueCounts::default, |partition| partition.count());
+        (counts, tallied.unwrap_or_else(sent))
     }
 }
 
 impl SecondShare {
+    /// The only share of a pass, of what a device counted.
+    pub(crate) fn of_device(counts: CountsBelow, tallied: ValueCounts) -> SecondShare {
+        SecondShare { counts, sender: None, tallied: Some(tallied) }
+    }
+
     fn add(&mut self, values: &[f64]) {
         for rows in values.chunks(ROWS) {
             self.counts.add(rows);

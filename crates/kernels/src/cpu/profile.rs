@@ -9,8 +9,8 @@ use crate::brackets::{Bracketed, Brackets, Ranks};
 use crate::cpu::below::CountsBelow;
 use crate::cpu::hash::{Hashed, ValueCounts};
 use crate::cpu::partition::Round;
-use crate::cpu::passes::{FirstFindings, FirstPass, Pass, SecondPass, Share};
-use crate::cpu::scan::{BlockScan, InMemory, infallible};
+use crate::cpu::passes::{FirstFindings, FirstPass, Pass, Passes, SecondPass, Share};
+use crate::cpu::scan::{InMemory, infallible};
 use crate::cpu::sorted::Sorted;
 use crate::histogram::{HistogramBins, histogram_edges};
 use crate::quantile::{PERCENTILES, Quartiles, interpolate, quartiles, rank};
@@ -80,7 +80,7 @@ pub fn profile_sorted(values: &[f64], full: bool) -> Profile {
 ///
 /// # Errors
 /// Whatever stops the column from being read.
-pub fn profile_column<C: BlockScan>(
+pub fn profile_column<C: Passes>(
     column: &C,
     sample: &Sample,
     options: ProfileOptions,
@@ -88,7 +88,7 @@ pub fn profile_column<C: BlockScan>(
     let mut profiling = Profiling::new(sample.clone(), options);
     loop {
         let shares = match profiling.pass() {
-            Some(pass) => column.scan(|| pass.begin(), Share::add)?,
+            Some(pass) => column.go_over(pass)?,
             None => return Ok(profiling.finish()),
         };
         profiling.take(shares);
@@ -144,7 +144,7 @@ impl Profiling {
                 self.counts.get_or_insert(counts);
                 self.next_round(Vec::new());
             }
-            Some(Pass::Moments) | None => {}
+            Some(Pass::Moments | Pass::Survey(_)) | None => {}
         }
     }
 
@@ -158,12 +158,7 @@ impl Profiling {
     }
 
     fn take_missed(&mut self, brackets: &Brackets, shares: Vec<Share>) {
-        let mut all = brackets.begin();
-        for share in shares {
-            if let Share::Missed(bracketed) = share {
-                all.merge(bracketed);
-            }
-        }
+        let all = brackets.total(shares);
         let (Some(first), Some(ranks)) = (&self.first, self.ranks.take()) else { return };
         let moments = first.moments.summary();
         let later = all.ranks(&ranks.missed(), moments.count, moments.negative_infinite);
@@ -233,7 +228,7 @@ pub(crate) fn ranks_of(percentiles: &[u32], n: u64) -> Vec<u64> {
 }
 
 /// Finds ranks by what was bracketed, going over the column again for those that were missed.
-pub(crate) fn all_ranks<C: BlockScan>(
+pub(crate) fn all_ranks<C: Passes>(
     column: &C,
     sample: &Sample,
     bracketed: &Bracketed,
@@ -244,9 +239,8 @@ pub(crate) fn all_ranks<C: BlockScan>(
     let mut found = bracketed.ranks(ranks, n, infinite);
     while !found.is_complete() {
         let brackets = Brackets::of_missed(&found, sample);
-        let workers = column.scan(|| brackets.begin(), |pass, _, rows| pass.add(rows))?;
-        let mut all = brackets.begin();
-        workers.into_iter().for_each(|worker| all.merge(worker));
+        let shares = column.go_over(&Pass::Missed(brackets.clone()))?;
+        let all = brackets.total(shares);
         let later = all.ranks(&found.missed(), n, infinite);
         found = found.refined_by(later);
     }

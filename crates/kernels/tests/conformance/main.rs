@@ -4,6 +4,7 @@ mod accuracy;
 mod billion;
 mod cases;
 mod determinism;
+mod gpu;
 mod normalization;
 mod order_statistics;
 mod random_inputs;

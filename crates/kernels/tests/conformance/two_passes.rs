@@ -23,7 +23,7 @@ fn check(case: &str, values: &[f64], sample: &Sample) {
 }
 
 /// Columns over several blocks, one for each thing that is hard for brackets or hash counters.
-fn large() -> Vec<(&'static str, Vec<f64>)> {
+pub fn large() -> Vec<(&'static str, Vec<f64>)> {
     let rows = 2 * BLOCK_ROWS + 4_321;
     let count = |i: usize| i as f64;
     let normal = cases::normal(3, rows);
