@@ -36,7 +36,7 @@ pub struct Delivery {
 }
 
 /// An attempt at a delivery, which belongs to whoever created it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryAttempt {
     pub id: uuid::Uuid,
     pub at: DateTime<Utc>,

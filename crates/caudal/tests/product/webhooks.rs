@@ -122,7 +122,7 @@ fn the_end_of_a_job_is_told_with_a_signature_that_its_owner_can_check() {
     let server = Server::start_with(&place.bucket(), &[], &lax());
     let id = submit(&server, json!({"data": [1, 2, 3], "webhook_url": receiving.url}));
     let message = receiving.next();
-    assert_eq!((message.path.as_str(), message.id), ("/done", format!("msg_{id}")));
+    assert_eq!((message.path.as_str(), message.id.clone()), ("/done", format!("msg_{id}")));
     let told = message.json();
     assert_eq!((&told["type"], &told["data"]["job_id"]), (&json!("job.completed"), &json!(id)));
     let shown =

@@ -50,7 +50,7 @@ impl Presigner {
     pub async fn put(&self, key: &Path, size: u64, lasts: Duration) -> object_store::Result<String> {
         let key: Path = self.prefix.parts().chain(key.parts()).collect();
         let options = SignedUrlOptions::new().with_signed_header(CONTENT_LENGTH, size.into());
-        Ok(self.store.signed_url_opts(Method::PUT, &key, lasts, options).await?.into())
+        Ok(self.store.signed_url_opts(Method::PUT, &key, lasts, &options).await?.into())
     }
 }
 
