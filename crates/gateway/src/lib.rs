@@ -99,7 +99,7 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(uploads::complete))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
-        .routes(routes!(api_page::page))
+        .routes(routes!(api_page::api_page))
         .routes(routes!(error_pages::page))
         .routes(routes!(openapi::document))
 }

@@ -39,7 +39,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
             content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn page(_: NoQuery) -> Response {
+pub(crate) async fn api_page(_: NoQuery) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),
