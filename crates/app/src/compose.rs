@@ -27,6 +27,8 @@ pub struct App {
     pub uploads: Arc<dyn Uploads>,
     planner: Arc<MeasuredPlanner>,
     #[cfg(feature = "lambda-http")]
+    spark: Arc<dyn SparkEngine>,
+    #[cfg(feature = "lambda-http")]
     handover: Option<Arc<dyn caudal_core::ports::Handover>>,
 }
 
@@ -47,7 +49,7 @@ impl App {
         let pipelines: Vec<Arc<dyn Pipeline>> =
             vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(dataframe)];
         let spark: Arc<dyn SparkEngine> =
-            Arc::new(SparkJobs::new(datasets.clone(), Arc::new(crate::spark::launcher(settings)?)));
+            Arc::new(SparkJobs::new(datasets.clone(), crate::spark::launcher(settings, &bucket)?));
         let calibration = Arc::new(BucketCalibration(bucket.clone()));
         let planner = Arc::new(MeasuredPlanner::new(calibration, Some(spark.clone())));
         let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
@@ -67,7 +69,7 @@ impl App {
             planner: planner.clone(),
             normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
             pipelines,
-            spark: Some(spark),
+            spark: Some(spark.clone()),
             webhooks,
             handover: functions.handover.clone(),
             writer: RandomIds.entry_id(),
@@ -88,6 +90,8 @@ impl App {
             uploads: Arc::new(uploads),
             planner,
             #[cfg(feature = "lambda-http")]
+            spark,
+            #[cfg(feature = "lambda-http")]
             handover: functions.handover,
         })
     }
@@ -102,6 +106,15 @@ impl App {
             Some(handover) => handover.hand_over(job).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether a job only waits for its application on Apache Spark.
+    ///
+    /// # Errors
+    /// Whatever keeps that from being found out.
+    #[cfg(feature = "lambda-http")]
+    pub async fn is_waiting(&self, job: caudal_core::JobId) -> Result<bool> {
+        self.spark.is_waiting(job).await
     }
 
     /// Measures this host in the background, so that the first job that is planned need not wait for it.

@@ -24,8 +24,12 @@ pub struct Settings {
     pub server: ServerSettings,
     pub uploads: UploadSettings,
     pub webhooks: WebhookSettings,
+    pub auth: AuthSettings,
+    pub limits: LimitSettings,
+    pub cors: CorsSettings,
     pub processing: ProcessingSettings,
     pub spark: SparkSettings,
+    pub emr: EmrSettings,
     pub orchestration: OrchestrationSettings,
     pub functions: FunctionSettings,
     pub prices: PriceList,
@@ -62,6 +66,12 @@ impl AwsVariables {
             Some((name, value.into_string().ok()?))
         };
         AwsVariables(std::env::vars_os().filter_map(named).collect())
+    }
+
+    /// All of them.
+    #[cfg(feature = "emr")]
+    pub(crate) fn all(&self) -> &[(String, String)] {
+        &self.0
     }
 
     /// One of them, where it is set and not empty.
@@ -114,8 +124,109 @@ pub struct ServerSettings {
     max_body: String,
     max_decompressed: String,
     body_memory: String,
-    body_seconds: f64,
-    body_rate: String,
+    tls_certificate: String,
+    tls_key: String,
+    pub hosts: Vec<String>,
+    pub max_connections: usize,
+    max_headers: String,
+    header_seconds: f64,
+    idle_seconds: f64,
+    slowest_body: String,
+}
+
+/// Who is asked to sign in, and how.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSettings {
+    pub required: AuthRequired,
+    pub issuer: String,
+    pub audiences: Vec<String>,
+    pub jwks: String,
+    pub algorithms: Vec<String>,
+    leeway_seconds: f64,
+    pub scope_prefix: String,
+}
+
+impl AuthSettings {
+    pub fn leeway(&self) -> Duration {
+        Duration::from_secs_f64(self.leeway_seconds)
+    }
+
+    fn check(&self) -> Result<()> {
+        if !(0.0..=600.0).contains(&self.leeway_seconds) {
+            return Err(invalid("auth.leeway_seconds is between 0 and 600 seconds"));
+        }
+        if !self.issuer.is_empty() && (self.audiences.is_empty() || self.algorithms.is_empty()) {
+            return Err(invalid(
+                "auth.issuer needs auth.audiences and auth.algorithms: a token for somebody else, or \
+                                under any signature, is no token for this server",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How much each who asks may have; 0 for no limit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    requests_per_second: f64,
+    burst: u32,
+}
+
+impl LimitSettings {
+    /// Requests a second, and at once.
+    pub fn rate(&self) -> Option<(f64, u32)> {
+        (self.requests_per_second > 0.0).then_some((self.requests_per_second, self.burst))
+    }
+
+    fn check(&self) -> Result<()> {
+        let rate = self.requests_per_second;
+        if !(rate == 0.0 || (0.001..=1e6).contains(&rate)) || self.burst == 0 {
+            return Err(invalid(
+                "limits.requests_per_second is 0, or from 0.001 to 1,000,000, and limits.burst 1 or more",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Which pages of other origins may use the API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorsSettings {
+    pub allowed_origins: Vec<String>,
+    pub allow_credentials: bool,
+}
+
+impl CorsSettings {
+    fn check(&self) -> Result<()> {
+        if self.allow_credentials && self.allowed_origins.iter().any(|origin| origin == "*") {
+            return Err(invalid(
+                "cors.allow_credentials does not go with \"*\" in cors.allowed_origins: every page could act for \
+                 whoever is signed in",
+            ));
+        }
+        let is_origin = |text: &String| {
+            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
+        };
+        match self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            Some(wrong) => Err(invalid(format!(
+                "cors.allowed_origins: expected https://host or https://host:port, or \"*\"; found {wrong:?}"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// When a request has to show a key or token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthRequired {
+    /// Where other machines reach the server.
+    Auto,
+    Always,
 }
 
 /// Calls to clients' own servers; none without a key.
@@ -213,6 +324,27 @@ pub struct OrchestrationSettings {
     lease_seconds: f64,
 }
 
+/// Services of AWS that run applications of Spark.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmrSettings {
+    pub on: String,
+    pub application: String,
+    pub role: String,
+    pub minutes: u32,
+    pub cluster: String,
+    pub release: String,
+    pub service_role: String,
+    pub instance_profile: String,
+    pub subnet: String,
+    pub master_type: String,
+    pub core_type: String,
+    pub core_count: u32,
+    pub look_seconds: f64,
+    pub log_seconds: f64,
+    pub intent_seconds: f64,
+}
+
 /// Functions on AWS Lambda that do a part of the work; empty names for none.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -220,6 +352,7 @@ pub struct FunctionSettings {
     pub service: String,
     pub orchestrator: String,
     pub gpu_processing: String,
+    pub spark_launcher: String,
     stage_seconds: f64,
 }
 
@@ -229,6 +362,10 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     pub storage: Option<PathBuf>,
     pub address: Option<String>,
+    /// Whether every request has to show a key or token.
+    pub authenticate: bool,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
     pub allowed_roots: Vec<PathBuf>,
     pub memory_limit: Option<String>,
     /// Where applications of Spark run.
@@ -260,6 +397,10 @@ impl Settings {
             .set_override_option("storage.folder", folder)
             .and_then(|b| b.set_override_option("storage.bucket", bucket))
             .and_then(|b| b.set_override_option("server.address", overrides.address.clone()))
+            .and_then(|b| {
+                b.set_override_option("server.tls_certificate", overrides.tls_certificate.as_ref().map(text))
+            })
+            .and_then(|b| b.set_override_option("server.tls_key", overrides.tls_key.as_ref().map(text)))
             .and_then(|b| b.set_override_option("processing.memory_limit", overrides.memory_limit.clone()))
             .and_then(|b| b.set_override_option("spark.master", overrides.master.clone()))
             .and_then(|b| {
@@ -267,6 +408,9 @@ impl Settings {
             })
             .and_then(|b| b.set_override_option("processing.spill_limit", overrides.spill_limit.clone()))
             .map_err(invalid)?;
+        if overrides.authenticate {
+            builder = builder.set_override("auth.required", "always").map_err(invalid)?;
+        }
         if !overrides.allowed_roots.is_empty() {
             let roots: Vec<_> = overrides.allowed_roots.iter().map(text).collect();
             builder = builder.set_override("sources.allowed_roots", roots).map_err(invalid)?;
@@ -283,26 +427,27 @@ impl Settings {
         self.allowed_s3()?;
         self.memory_limit()?;
         self.spill_limit()?;
-        self.server.max_body()?;
-        self.server.max_decompressed()?;
-        self.server.body_memory()?;
-        self.server.body_rate()?;
-        if !(0.1..=3600.0).contains(&self.server.body_seconds) {
-            return Err(invalid("server.body_seconds is between 0.1 and 3600 seconds"));
-        }
+        self.server.check()?;
+        self.auth.check()?;
+        self.limits.check()?;
+        self.cors.check()?;
         if !(0.001..=87_600.0).contains(&self.uploads.keep_hours) {
             return Err(invalid("uploads.keep_hours is between 0.001 and 87600 hours"));
         }
         self.uploads.limits()?;
         self.check_webhooks()?;
-        let waits = [self.server.default_wait_seconds, self.server.max_wait_seconds];
-        if waits.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
-            return Err(invalid(
-                "server.default_wait_seconds and server.max_wait_seconds are 0 or more seconds",
-            ));
-        }
         if !(0.1..=3600.0).contains(&self.orchestration.lease_seconds) {
             return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
+        }
+        let emr = [self.emr.look_seconds, self.emr.log_seconds, self.emr.intent_seconds];
+        if emr.iter().any(|seconds| !(0.0..=86_400.0).contains(seconds)) {
+            return Err(invalid(
+                "emr.look_seconds, emr.log_seconds and emr.intent_seconds are 0 to 86400 seconds",
+            ));
+        }
+        if !["", "serverless", "steps"].contains(&self.emr.on.as_str()) {
+            let found = &self.emr.on;
+            return Err(invalid(format!("emr.on is \"serverless\", \"steps\" or empty, found \"{found}\"")));
         }
         if !(1.0..=900.0).contains(&self.functions.stage_seconds) {
             return Err(invalid("functions.stage_seconds is between 1 and 900 seconds"));
@@ -448,17 +593,65 @@ impl ServerSettings {
         byte_size("server.body_memory", &self.body_memory)
     }
 
-    /// How long a body may take, however short it is.
-    pub fn body_time(&self) -> Duration {
-        Duration::from_secs_f64(self.body_seconds)
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn max_headers(&self) -> Result<u64> {
+        byte_size("server.max_headers", &self.max_headers)
     }
 
-    /// Bytes a second that a body has to bring beyond that.
+    pub fn header_time(&self) -> Duration {
+        Duration::from_secs_f64(self.header_seconds)
+    }
+
+    pub fn idle_time(&self) -> Duration {
+        Duration::from_secs_f64(self.idle_seconds)
+    }
+
+    /// Bytes a second.
     ///
     /// # Errors
     /// `InvalidRequest` where the size cannot be read.
-    pub fn body_rate(&self) -> Result<u64> {
-        byte_size("server.body_rate", &self.body_rate)
+    pub fn slowest_body(&self) -> Result<u64> {
+        byte_size("server.slowest_body", &self.slowest_body)
+    }
+
+    /// Certificate and key, where the server speaks TLS.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where one is named without the other.
+    pub fn tls(&self) -> Result<Option<(PathBuf, PathBuf)>> {
+        match (self.tls_certificate.as_str(), self.tls_key.as_str()) {
+            ("", "") => Ok(None),
+            ("", _) | (_, "") => {
+                Err(invalid("server.tls_certificate and server.tls_key go together: name both or none"))
+            }
+            (certificate, key) => Ok(Some((certificate.into(), key.into()))),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.max_body()?;
+        self.max_decompressed()?;
+        self.body_memory()?;
+        self.slowest_body()?;
+        self.tls()?;
+        let waits = [self.default_wait_seconds, self.max_wait_seconds];
+        if waits.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
+            return Err(invalid(
+                "server.default_wait_seconds and server.max_wait_seconds are 0 or more seconds",
+            ));
+        }
+        let times = [self.header_seconds, self.idle_seconds];
+        if times.iter().any(|s| !(0.05..=3600.0).contains(s)) {
+            return Err(invalid("server.header_seconds and server.idle_seconds are between 0.05 and 3600"));
+        }
+        if !(512..=1 << 20).contains(&self.max_headers()?) {
+            return Err(invalid("server.max_headers is between 512 bytes and 1 MiB"));
+        }
+        if self.max_connections == 0 {
+            return Err(invalid("server.max_connections is 1 or more"));
+        }
+        Ok(())
     }
 }
 

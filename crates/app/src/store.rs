@@ -1,5 +1,8 @@
 //! The bucket and the data sets that the settings name.
 
+#[cfg(feature = "server")]
+use std::sync::Arc;
+
 use caudal_core::Result;
 use caudal_storage::{Bucket, Datasets, SourceOptions, SpillOptions};
 
@@ -24,4 +27,13 @@ pub fn datasets(settings: &Settings, bucket: &Bucket) -> Result<Datasets> {
         spill: SpillOptions { folder: settings.spill_folder(), limit: settings.spill_limit()? },
     };
     Ok(Datasets::new(bucket.clone(), options))
+}
+
+/// The API keys of whoever uses the same bucket.
+///
+/// # Errors
+/// `StorageUnavailable` when it cannot be opened, `InvalidRequest` for a wrong setting.
+#[cfg(feature = "server")]
+pub fn api_keys(settings: &Settings) -> Result<Arc<dyn caudal_core::identity::ApiKeys>> {
+    Ok(Arc::new(caudal_storage::BucketApiKeys::new(open(settings)?)))
 }

@@ -13,8 +13,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// The request cannot be read at all.
     MalformedRequest,
-    /// The request did not arrive in the time that it may take.
-    TooSlow,
+    /// Nobody that the server knows has asked.
+    Unauthenticated,
+    /// Whoever asks is known, and may not do this.
+    Forbidden,
+    /// The request did not arrive in the time that a request may take.
+    RequestTimeout,
+    /// More headers than one request may carry.
+    HeadersTooLarge,
+    /// More requests, jobs or elements than whoever asks may have.
+    TooManyRequests,
     /// The request can be read, but cannot be a job.
     InvalidRequest,
     /// The data that the request points at is not what it says it is.
@@ -46,6 +54,8 @@ pub enum ErrorKind {
     StorageUnavailable,
     /// The bucket breaks a rule that the journal stands on.
     UnsuitableStorage,
+    /// Whoever issues the tokens does not answer, or refuses.
+    IssuerUnavailable,
     Cancelled,
     /// A fault of ours.
     Internal,
@@ -54,9 +64,13 @@ pub enum ErrorKind {
 use ErrorKind::*;
 
 impl ErrorKind {
-    pub const ALL: [ErrorKind; 21] = [
+    pub const ALL: [ErrorKind; 26] = [
         MalformedRequest,
-        TooSlow,
+        Unauthenticated,
+        Forbidden,
+        RequestTimeout,
+        HeadersTooLarge,
+        TooManyRequests,
         InvalidRequest,
         InvalidData,
         SourceUnavailable,
@@ -74,6 +88,7 @@ impl ErrorKind {
         Overloaded,
         StorageUnavailable,
         UnsuitableStorage,
+        IssuerUnavailable,
         Cancelled,
         Internal,
     ];
@@ -82,7 +97,11 @@ impl ErrorKind {
     pub fn code(self) -> &'static str {
         match self {
             MalformedRequest => "malformed-request",
-            TooSlow => "too-slow",
+            Unauthenticated => "unauthenticated",
+            Forbidden => "forbidden",
+            RequestTimeout => "request-timeout",
+            HeadersTooLarge => "headers-too-large",
+            TooManyRequests => "too-many-requests",
             InvalidRequest => "invalid-request",
             InvalidData => "invalid-data",
             SourceUnavailable => "source-unavailable",
@@ -100,6 +119,7 @@ impl ErrorKind {
             Overloaded => "overloaded",
             StorageUnavailable => "storage-unavailable",
             UnsuitableStorage => "unsuitable-storage",
+            IssuerUnavailable => "issuer-unavailable",
             Cancelled => "cancelled",
             Internal => "internal",
         }
@@ -109,7 +129,11 @@ impl ErrorKind {
     pub fn title(self) -> &'static str {
         match self {
             MalformedRequest => "The request cannot be read",
-            TooSlow => "The request came too slowly",
+            Unauthenticated => "The server has to know who asks",
+            Forbidden => "This is not allowed to whoever asks",
+            RequestTimeout => "The request did not arrive in time",
+            HeadersTooLarge => "The headers of the request are too large",
+            TooManyRequests => "Too many requests",
             InvalidRequest => "The request cannot be a job",
             InvalidData => "The data is not what it should be",
             SourceUnavailable => "The source cannot be read",
@@ -127,6 +151,7 @@ impl ErrorKind {
             Overloaded => "All places are taken",
             StorageUnavailable => "The storage does not answer",
             UnsuitableStorage => "The storage does not keep what jobs stand on",
+            IssuerUnavailable => "The issuer of tokens does not answer",
             Cancelled => "The job was cancelled",
             Internal => "Something went wrong inside Caudal",
         }
@@ -134,7 +159,7 @@ impl ErrorKind {
 
     /// Whether the same request may succeed later without anybody changing it.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Overloaded | StorageUnavailable | NotFinished)
+        matches!(self, Overloaded | StorageUnavailable | IssuerUnavailable | NotFinished | TooManyRequests)
     }
 
     /// Whether this is about the content of a request or its data.

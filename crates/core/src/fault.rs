@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// How many faults are told one by one.
 pub const FAULTS_TOLD: usize = 20;
 
+/// The longest text of a fault; names come from requests and data, and may be of any length.
+const LONGEST_TEXT: usize = 1000;
+
 /// One fault and its place: a JSON pointer (`/data/17`), or a row and column (`row 12, column delay`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -25,7 +28,10 @@ impl Faults {
     pub fn push(&mut self, pointer: impl FnOnce() -> String, detail: impl FnOnce() -> String) {
         self.total += 1;
         if self.first.len() < FAULTS_TOLD {
-            self.first.push(Fault { pointer: pointer(), detail: detail() });
+            self.first.push(Fault {
+                pointer: shortened(pointer(), LONGEST_TEXT),
+                detail: shortened(detail(), LONGEST_TEXT),
+            });
         }
     }
 
@@ -48,6 +54,15 @@ impl Faults {
             Some(f) => format!("{}: {} (and {} more)", f.pointer, f.detail, self.total - 1),
         }
     }
+}
+
+/// A text with no more than `most` bytes, with its end left out where it has more.
+pub fn shortened(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
 }
 
 /// The pointer of `key` below `base`, escaped as RFC 6901 asks (`~` → `~0`, `/` → `~1`).

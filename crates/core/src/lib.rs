@@ -8,6 +8,7 @@ pub mod claims;
 pub mod error;
 pub mod export;
 pub mod fault;
+pub mod identity;
 pub mod job;
 pub mod journal;
 pub mod json;

@@ -55,10 +55,19 @@ pub async fn compress(request: Request, next: Next) -> Response {
     if !may_be_compressed(&response) {
         return response;
     }
-    response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
+    vary(response.headers_mut());
     match coding {
         Some(coding) if !is_head => compressed(response, coding),
         _ => response,
+    }
+}
+
+/// Says that the answer depends on `Accept-Encoding`, beside what it depends on already.
+fn vary(headers: &mut HeaderMap) {
+    let before: Vec<&str> = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok()).collect();
+    let all = [before.as_slice(), &["accept-encoding"]].concat().join(", ");
+    if let Ok(value) = HeaderValue::try_from(all) {
+        headers.insert(VARY, value);
     }
 }
 

@@ -23,7 +23,11 @@ macro_rules! pages {
 
 pages! {
     MalformedRequest = "malformed-request",
-    TooSlow = "too-slow",
+    Unauthenticated = "unauthenticated",
+    Forbidden = "forbidden",
+    RequestTimeout = "request-timeout",
+    HeadersTooLarge = "headers-too-large",
+    TooManyRequests = "too-many-requests",
     InvalidRequest = "invalid-request",
     InvalidData = "invalid-data",
     SourceUnavailable = "source-unavailable",
@@ -41,6 +45,7 @@ pages! {
     Overloaded = "overloaded",
     StorageUnavailable = "storage-unavailable",
     UnsuitableStorage = "unsuitable-storage",
+    IssuerUnavailable = "issuer-unavailable",
     Cancelled = "cancelled",
     Internal = "internal",
 }

@@ -16,6 +16,9 @@ use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::limits::{BodyTime, Limits};
+use crate::origin::Origins;
+
 pub mod api_page;
 mod body;
 mod byte_range;
@@ -27,10 +30,13 @@ pub mod events;
 mod header_list;
 pub mod health;
 mod idempotency;
+pub mod identity;
 pub mod job_request;
 pub mod jobs;
+pub mod limits;
 mod negotiate;
 pub mod openapi;
+pub mod origin;
 mod owner;
 mod parameters;
 mod prefer;
@@ -38,12 +44,16 @@ pub mod problem;
 pub mod process;
 mod query_settings;
 mod server;
+pub mod tls;
 pub mod uploads;
+mod wire;
 
 pub use body::{BodyBudget, BodyLimits};
 pub use error_pages::ERROR_PAGES;
+pub use identity::Guard;
 pub use openapi::openapi;
-pub use server::serve;
+pub use server::{Peer, Serving, serve};
+pub use wire::WireLimits;
 
 /// What the handlers call.
 #[derive(Clone)]
@@ -53,6 +63,8 @@ pub struct Gateway {
     pub uploads: Arc<dyn Uploads>,
     /// The room that the bodies of all requests share.
     pub budget: BodyBudget,
+    pub guard: Guard,
+    pub limits: Limits,
     pub options: GatewayOptions,
     /// Becomes true when the server stops: answers that go on for long end then.
     pub closing: watch::Receiver<bool>,
@@ -66,6 +78,10 @@ pub struct GatewayOptions {
     pub default_wait: Duration,
     /// The longest wait that a client may ask for.
     pub max_wait: Duration,
+    /// How slowly a body may come.
+    pub body_time: BodyTime,
+    /// Which pages of other origins may use the API.
+    pub origins: Origins,
     /// Where the error pages are: a problem's `type` is this and the error's code.
     pub error_pages: String,
 }
@@ -79,6 +95,9 @@ pub fn router(gateway: Gateway) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         // No handler takes a body as it comes: `body` reads them, within its bounds.
         .layer(DefaultBodyLimit::max(0))
+        .layer(from_fn_with_state(gateway.clone(), limits::watch_body))
+        .layer(from_fn_with_state(gateway.clone(), identity::authenticate))
+        .layer(from_fn_with_state(gateway.clone(), origin::check_origin))
         .layer(from_fn_with_state(gateway.clone(), problem::render))
         .layer(from_fn(compression::compress))
         .with_state(gateway)

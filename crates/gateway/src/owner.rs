@@ -1,19 +1,24 @@
-//! Who asks: the one place that authentication will fill.
-
-use std::convert::Infallible;
+//! Whose jobs a request makes or sees.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use caudal_core::job::LOCAL_OWNER;
+use caudal_core::identity::Identity;
+use caudal_core::{Error, ErrorKind};
 
-/// The owner of the jobs that a request makes or sees. Nobody can sign in yet, so it is always
-/// [`LOCAL_OWNER`].
+use crate::problem::Problem;
+
+/// The owner of the jobs that a request makes or sees: whoever [`authenticate`](crate::identity) has found to ask.
 pub struct Owner(pub String);
 
 impl<S: Sync> FromRequestParts<S> for Owner {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Owner(LOCAL_OWNER.into()))
+    /// A path that anybody may read has no owner: a handler there that asks for one is a fault of ours, and must not
+    /// fall back on anybody's jobs.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let identity = parts.extensions.get::<Identity>();
+        identity.map(|identity| Owner(identity.owner.clone())).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "nobody was asked who they are before this was answered").into()
+        })
     }
 }

@@ -59,14 +59,11 @@ mod tests {
 
     fn options() -> GatewayOptions {
         GatewayOptions {
-            body: crate::BodyLimits {
-                max_sent: 1000,
-                max_decoded: 1000,
-                grace: Duration::from_secs(5),
-                rate: 1000,
-            },
+            body: crate::BodyLimits { max_sent: 1000, max_decoded: 1000 },
             default_wait: Duration::from_secs(20),
             max_wait: Duration::from_secs(25),
+            body_time: crate::limits::BodyTime { idle: Duration::from_secs(30), slowest: 1 },
+            origins: Default::default(),
             error_pages: "docs/errors/".into(),
         }
     }

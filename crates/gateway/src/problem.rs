@@ -7,9 +7,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use caudal_core::fault::shortened;
 use caudal_core::job::JobStatus;
 use caudal_core::{Error, ErrorKind, Fault, JobId, JobState};
 use futures::FutureExt;
@@ -20,13 +21,20 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::Gateway;
 
+/// A detail may quote what a request says, which may be of any length.
+const LONGEST_DETAIL: usize = 4000;
+
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The status of each kind of error.
 fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::MalformedRequest => StatusCode::BAD_REQUEST,
-        ErrorKind::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorKind::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ErrorKind::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::InvalidRequest
         | ErrorKind::InvalidData
         | ErrorKind::SourceUnavailable
@@ -39,7 +47,9 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::Conflict | ErrorKind::NotFinished | ErrorKind::Cancelled => StatusCode::CONFLICT,
-        ErrorKind::Overloaded | ErrorKind::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Overloaded | ErrorKind::StorageUnavailable | ErrorKind::IssuerUnavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ErrorKind::EngineFailed => StatusCode::BAD_GATEWAY,
         ErrorKind::Internal | ErrorKind::UnsuitableStorage => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -48,7 +58,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
 /// Seconds after which the same request may succeed.
 fn retry_after(kind: ErrorKind) -> Option<u16> {
     match kind {
-        ErrorKind::StorageUnavailable => Some(5),
+        ErrorKind::StorageUnavailable | ErrorKind::IssuerUnavailable => Some(5),
         kind if kind.is_retryable() => Some(1),
         _ => None,
     }
@@ -60,6 +70,8 @@ pub struct Problem {
     error: Box<Error>,
     /// Bytes of an object that a requested range lies outside of.
     outside_of: Option<u64>,
+    /// What the answer says beside its body.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -67,6 +79,17 @@ impl Problem {
     pub fn unsatisfiable_range(size: u64) -> Problem {
         let detail = format!("the range lies outside of the {size} bytes that there are");
         Problem { outside_of: Some(size), ..Error::new(ErrorKind::NotAcceptable, detail).into() }
+    }
+
+    /// Says when the same request may succeed.
+    pub fn retry_after(self, seconds: u64) -> Problem {
+        self.with_header(RETRY_AFTER, seconds)
+    }
+
+    /// Says more in a header of the answer.
+    pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Problem {
+        self.headers.push((name, value.into()));
+        self
     }
 
     pub fn kind(&self) -> ErrorKind {
@@ -91,7 +114,7 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
-        Problem { error: Box::new(error), outside_of: None }
+        Problem { error: Box::new(error), outside_of: None, headers: Vec::new() }
     }
 }
 
@@ -158,6 +181,7 @@ impl ProblemDetails {
         let status = problem.status().as_u16();
         let Error { kind, detail, hint, faults, job_id, cause: _ } = *problem.error;
         let told = !faults.is_empty();
+        let detail = shortened(detail, LONGEST_DETAIL);
         ProblemDetails {
             page: format!("{}/{}", pages.trim_end_matches('/'), kind.code()),
             title: kind.title(),
@@ -182,7 +206,7 @@ pub(crate) async fn render(State(gateway): State<Arc<Gateway>>, request: Request
     });
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     problem.log();
-    let (kind, outside_of) = (problem.kind(), problem.outside_of);
+    let (kind, outside_of, headers) = (problem.kind(), problem.outside_of, problem.headers.clone());
     let details = ProblemDetails::new(problem, &gateway.options.error_pages);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(CONTENT_LENGTH);
@@ -192,9 +216,25 @@ pub(crate) async fn render(State(gateway): State<Arc<Gateway>>, request: Request
     if let Some(Ok(value)) = outside_of.map(|size| HeaderValue::try_from(format!("bytes */{size}"))) {
         parts.headers.insert(CONTENT_RANGE, value);
     }
+    for (name, value) in headers {
+        parts.headers.insert(name, value);
+    }
     let mut rendered = (parts.status, parts.headers, Json(details)).into_response();
     rendered.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     rendered
+}
+
+/// A whole HTTP/1.1 answer for a request that never reached a handler; the connection ends with it.
+pub(crate) fn whole_answer(error: Error, pages: &str) -> Vec<u8> {
+    let problem = Problem::from(error);
+    let status = problem.status();
+    // Strings and numbers always have a JSON form.
+    let body = serde_json::to_vec(&ProblemDetails::new(problem, pages)).unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
 }
 
 /// Answers for paths that are not there.
@@ -221,7 +261,13 @@ impl IntoResponses for ServerProblems {
         let seconds = HeaderBuilder::new().schema(Some(u32::schema())).description(Some("Seconds.")).build();
         let unavailable =
             response("All places are taken, or the storage does not answer.").header("Retry-After", seconds);
+        let refused = |text: &str| response(text).build().into();
+        let later = HeaderBuilder::new().schema(Some(u32::schema())).description(Some("Seconds.")).build();
+        let too_many = response("More than the limits of the server give.").header("Retry-After", later);
         BTreeMap::from([
+            ("401".to_owned(), refused("The server has to know who asks.")),
+            ("403".to_owned(), refused("This is not allowed to whoever asks.")),
+            ("429".to_owned(), too_many.build().into()),
             ("500".to_owned(), response("A fault of Caudal's own.").build().into()),
             ("503".to_owned(), unavailable.build().into()),
         ])

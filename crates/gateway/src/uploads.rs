@@ -194,8 +194,7 @@ pub(crate) async fn begin(
         let detail = "an upload is asked for with JSON, and its bytes are sent to its parts";
         return Err(Error::new(ErrorKind::UnsupportedMediaType, detail).into());
     }
-    let limits =
-        BodyLimits { max_sent: LONGEST_REQUEST, max_decoded: LONGEST_REQUEST, ..gateway.options.body };
+    let limits = BodyLimits { max_sent: LONGEST_REQUEST, max_decoded: LONGEST_REQUEST };
     let (body, _reserved) = read_json(request, &limits, &gateway.budget).await?;
     let upload = gateway.uploads.begin(wanted(owner.0, &body)?).await?;
     let location = path_of(upload.record.upload_id);
@@ -318,7 +317,7 @@ pub(crate) async fn put_part(
     // Whether there is such a part decides before its bytes are read.
     let upload = gateway.uploads.find(&owner.0, id).await?;
     let size = upload.record.size_of(number).unwrap_or(u64::MAX);
-    let limits = BodyLimits { max_sent: size, max_decoded: size, ..gateway.options.body };
+    let limits = BodyLimits { max_sent: size, max_decoded: size };
     let (content, _reserved) = stream_data(request, &limits, &gateway.budget).await?;
     let sha256 = gateway.uploads.put_part(&owner.0, id, number, expected, content).await?;
     Ok(Json(ReceivedPart { number, sha256: uploads::hex(&sha256) }))

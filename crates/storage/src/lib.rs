@@ -1,5 +1,7 @@
 //! One bucket: keys, journal, data sets and results over an object store.
 
+mod api_keys;
+mod applications;
 mod assignments;
 mod bucket;
 mod claims;
@@ -19,6 +21,8 @@ mod spark;
 mod table;
 mod uploads;
 
+pub use api_keys::BucketApiKeys;
+pub use applications::{Applications, Attempt, Note};
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use claims::BucketClaims;
@@ -31,6 +35,6 @@ pub use source::{
     BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, SpillOptions, Steps,
     scan,
 };
-pub use spark::{Converted, ReadBy, SparkInput, SparkPlaces, WrittenFile};
+pub use spark::{Converted, Reach, ReadBy, SparkInput, SparkPlaces, WrittenFile};
 pub use table::{Column, Table};
 pub use uploads::{BucketUploads, UploadLimits};

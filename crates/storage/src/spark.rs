@@ -6,9 +6,9 @@ use bytes::Bytes;
 use caudal_core::job::SourceDescription;
 use caudal_core::ports::StageInput;
 use caudal_core::request::{OutputFormat, SourceFormat};
-use caudal_core::{Error, ErrorKind, JobId, Result};
+use caudal_core::{JobId, Result};
 
-use crate::datasets::Datasets;
+use crate::datasets::{Datasets, SparkFiles};
 use crate::keys;
 use crate::normalized::{encode, encoded, filled, part_rows};
 use crate::source::Source;
@@ -19,6 +19,8 @@ pub struct SparkInput {
     /// Parquet, CSV or NDJSON.
     pub format: SourceFormat,
     pub uris: Vec<String>,
+    /// The folder whose files they are, where the source is one.
+    pub folder: Option<String>,
     /// Bytes of all of it.
     pub bytes: u64,
 }
@@ -57,16 +59,19 @@ pub struct WrittenFile {
     pub bytes: u64,
 }
 
+/// Whether Spark reaches what a URI names.
+pub type Reach<'r> = &'r (dyn Fn(&str) -> bool + Sync);
+
 impl Datasets {
-    /// The source as Spark reads it. Arrow, JSON documents, inline numbers and what was derived are written as Parquet
+    /// The source as Spark reads it, where it reaches that. What it does not reach, Arrow, JSON documents, inline numbers and what was derived are written as Parquet
     /// below the attempt first.
     ///
     /// # Errors
     /// Those of opening a source; `StorageUnavailable` when the bucket takes nothing.
-    pub async fn spark_input(&self, input: &StageInput) -> Result<SparkInput> {
-        if let Some(found) = self.file_for_spark(input)? {
-            let uri = format!("file://{}", found.path.display());
-            return Ok(SparkInput { format: found.format, uris: vec![uri], bytes: found.bytes });
+    pub async fn spark_input(&self, input: &StageInput, reach: Reach<'_>) -> Result<SparkInput> {
+        if let Some(found) = self.files_for_spark(input, reach).await? {
+            let SparkFiles { uris, folder, format, bytes } = found;
+            return Ok(SparkInput { format, uris, folder, bytes });
         }
         let source = self.source(input).await?;
         let (rows, columns) = (source.rows(), source.columns());
@@ -89,40 +94,38 @@ impl Datasets {
             uris.push(self.bucket.uri(&key));
             input.progress.report("converting", number + 1, rows.div_ceil(step));
         }
-        Ok(SparkInput { format: SourceFormat::Parquet, uris, bytes })
+        Ok(SparkInput { format: SourceFormat::Parquet, uris, folder: None, bytes })
     }
 
     /// Who reads a source, and what is known of it for that.
     ///
     /// # Errors
     /// Those of opening a source.
-    pub async fn reader_for_spark(&self, input: &StageInput) -> Result<ReadBy> {
-        match self.file_for_spark(input)? {
+    pub async fn reader_for_spark(&self, input: &StageInput, reach: Reach<'_>) -> Result<ReadBy> {
+        match self.files_for_spark(input, reach).await? {
             Some(found) => Ok(ReadBy::Spark(found.format)),
             None => Ok(ReadBy::Us(Converted::of(self.source(input).await?.as_ref()))),
         }
     }
 
     /// Where an attempt writes.
-    ///
-    /// # Errors
-    /// `UnavailableEngine` where the bucket is nothing that Spark writes to.
-    pub fn spark_places(&self, input: &StageInput) -> Result<SparkPlaces> {
+    pub fn spark_places(&self, input: &StageInput) -> SparkPlaces {
         let (job, attempt) = (input.job_id(), input.attempt);
         let uri = |key| self.bucket.uri(&key);
-        let places = SparkPlaces {
+        SparkPlaces {
             data: uri(keys::spark_data(job, attempt)),
             results: uri(keys::spark_results(job, attempt)),
             log: uri(keys::spark_log(job, attempt)),
-        };
-        match places.data.starts_with("file:") {
-            true => Ok(places),
-            // Spark reaches S3 only with jars that its wheels do not have.
-            false => {
-                let detail = "jobs on Spark need a folder as the bucket, which Spark writes to itself";
-                Err(Error::new(ErrorKind::UnavailableEngine, detail).hint("name one with --storage"))
-            }
         }
+    }
+
+    /// The newest attempt that began an application.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the bucket does not answer.
+    pub async fn newest_spark_attempt(&self, job: JobId) -> Result<Option<u32>> {
+        let names = self.bucket.list_names(&keys::spark_attempts(job)).await?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).max())
     }
 
     /// The newest attempt up to this one that has left its results, and what it found.

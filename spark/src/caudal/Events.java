@@ -33,7 +33,8 @@ final class Events {
         ObjectNode event = event("fault").put("kind", fault.kind);
         ArrayNode errors = event.putArray("errors");
         for (Fault.Place place : fault.places) {
-            errors.addObject().put("detail", place.detail).put("file", place.file).put("row", place.row).put("column", place.column);
+            errors.addObject().put("detail", place.detail).put("file", place.file).put("row", place.row).put("column", place.column)
+                .put("at", place.at);
         }
         say(event.put("errors_total", fault.total).put("hint", fault.hint));
     }

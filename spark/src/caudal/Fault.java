@@ -14,14 +14,25 @@ final class Fault extends RuntimeException {
         private static final long serialVersionUID = 1;
         final String detail;
         final String file;
-        Long row;
+        final Long row;
         final String column;
+        /** Another place than a row and a column, in words. */
+        final String at;
 
         Place(String detail, String file, Long row, String column) {
+            this(detail, file, row, column, null);
+        }
+
+        private Place(String detail, String file, Long row, String column, String at) {
             this.detail = detail;
             this.file = file;
             this.row = row;
             this.column = column;
+            this.at = at;
+        }
+
+        static Place at(String file, String at, String detail) {
+            return new Place(detail, file, null, null, at);
         }
     }
 

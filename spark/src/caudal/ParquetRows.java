@@ -55,6 +55,9 @@ final class ParquetRows extends RecordWriter<Void, Block> {
 
     @Override
     public void write(Void key, Block block) throws IOException {
+        if (block.rows == 0) {
+            return;
+        }
         for (int c = 0; c < columns.size(); c++) {
             columns.get(c).add(page(block.values[c], block.rows));
         }

@@ -7,7 +7,7 @@ import java.util.List;
 /** {@link #ask} is called until {@link #isComplete}; in between the asked ranges are looked into. */
 final class Profile {
     final Summary summary;
-    final long inexact;
+    long inexact;
     /** Null of a column without finite values. */
     final Ordered ordered;
     final Double[] percentiles = new Double[Quantiles.PERCENTILES.length];

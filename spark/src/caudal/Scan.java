@@ -27,6 +27,9 @@ import org.apache.spark.sql.execution.datasources.PartitionedFile;
  * what is written has the rows of the source in their order.
  */
 final class Scan {
+    /** What opening a file costs, in bytes that could be read meanwhile. */
+    private static final long OPENING = 1 << 15;
+
     private Scan() {}
 
     /** @param bytes of the pieces of one partition, at most, where a piece is not larger */
@@ -73,7 +76,7 @@ final class Scan {
         List<PartitionedFile> group = new ArrayList<>();
         long size = 0;
         for (Place place : places) {
-            long length = place.piece.length();
+            long length = Math.max(OPENING, place.piece.length());
             if (!group.isEmpty() && size + length > bytes) {
                 groups.add(new FilePartition(groups.size(), group.toArray(new PartitionedFile[0])));
                 group.clear();

@@ -19,19 +19,36 @@ final class Source {
     final List<Column> columns;
     final long rows;
     final long bytes;
+    /** Integers that lost digits, by column, where they were counted when text was read; else null. */
+    final long[] inexact;
     private final SparkSession spark;
     private final List<FileStatus> files;
     private final long partitionBytes;
+    private Dataset<Row> dataFrame;
 
-    private Source(SparkSession spark, List<FileStatus> files, Choice choice, long rows) {
+    private Source(SparkSession spark, List<FileStatus> files, Choice choice, long rows, long bytes, long[] inexact) {
         this.spark = spark;
         this.files = files;
         this.choice = choice;
         this.rows = rows;
         columns = choice.columns;
-        bytes = files.stream().mapToLong(FileStatus::getLen).sum();
-        long share = bytes / (spark.sparkContext().defaultParallelism() * (long) TASKS_PER_CORE) + 1;
-        partitionBytes = Math.max(LEAST_BYTES, Math.min(MOST_BYTES, share));
+        this.bytes = bytes;
+        this.inexact = inexact;
+        partitionBytes = share(size(files), spark.sparkContext().defaultParallelism());
+    }
+
+    private static long size(List<FileStatus> files) {
+        return files.stream().mapToLong(FileStatus::getLen).sum();
+    }
+
+    /** Bytes of one partition of so many in all. */
+    static long share(long bytes, int cores) {
+        return Math.max(LEAST_BYTES, Math.min(MOST_BYTES, bytes / (cores * (long) TASKS_PER_CORE) + 1));
+    }
+
+    /** Parquet of ours, made of text. */
+    static Source converted(SparkSession spark, List<FileStatus> files, Choice choice, Report read, long bytes) {
+        return new Source(spark, files, choice, read.rows, bytes, read.inexact);
     }
 
     /** Opens Parquet files: reads what they say of themselves, and checks that they agree. */
@@ -44,19 +61,30 @@ final class Source {
         if (rows == 0) {
             throw Fault.of("invalid_data", "the source holds no rows", footers.get(0).file, null);
         }
-        return new Source(spark, files, choice, rows);
+        return new Source(spark, files, choice, rows, size(files), null);
     }
 
     /** The columns under their own names and types. */
     Dataset<Row> dataFrame() {
+        if (dataFrame == null) {
+            dataFrame = read();
+        }
+        return dataFrame;
+    }
+
+    private Dataset<Row> read() {
         StructType schema = new StructType();
         for (Column column : columns) {
             schema = schema.add(column.name, column.read, true);
         }
         spark.conf().set("spark.sql.files.maxPartitionBytes", partitionBytes);
-        spark.conf().set("spark.sql.files.openCostInBytes", Math.min(partitionBytes, 1L << 20));
+        spark.conf().set("spark.sql.files.openCostInBytes", Math.min(partitionBytes, 1L << 18));
         spark.conf().set("spark.sql.codegen.maxFields", Math.max(100, columns.size() + 1));
-        return spark.read().schema(schema).parquet(files.stream().map(f -> f.getPath().toString()).toArray(String[]::new));
+        // Else there is a task for each of many files, only to see that it is there.
+        spark.conf().set("spark.sql.sources.parallelPartitionDiscovery.parallelism", 4 * spark.sparkContext().defaultParallelism());
+        // Names are names and no patterns.
+        return spark.read().option("__globPaths__", "false").schema(schema)
+            .parquet(files.stream().map(f -> f.getPath().toString()).toArray(String[]::new));
     }
 
     /** The rows in their order, as blocks of doubles. */
@@ -66,6 +94,6 @@ final class Source {
 
     String reason(int partitions) {
         return String.format(java.util.Locale.ROOT, "%d partitions of at most %d MB: %d files of %d MB, %d cores",
-            partitions, partitionBytes >> 20, files.size(), bytes >> 20, spark.sparkContext().defaultParallelism());
+            partitions, partitionBytes >> 20, files.size(), size(files) >> 20, spark.sparkContext().defaultParallelism());
     }
 }

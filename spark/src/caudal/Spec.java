@@ -28,6 +28,8 @@ final class Spec {
     final String results;
     final String scratch;
     final long mostJsonElements;
+    /** Of one piece of text; 0 where the job chooses. */
+    final long pieceBytes;
 
     private Spec(JsonNode spec) {
         jobId = spec.path("job_id").asText("");
@@ -48,6 +50,7 @@ final class Spec {
             "parquet", "csv", "ndjson", "json");
         results = spec.path("results_uri").asText("");
         scratch = spec.hasNonNull("scratch_uri") ? spec.get("scratch_uri").asText() : (output == null ? results : output) + ".scratch";
+        pieceBytes = spec.path("piece_bytes").asLong(0);
         mostJsonElements = spec.path("max_in_memory_json_elements").asLong(1_000_000);
         require(!uris.isEmpty(), "source.uris: expected at least one file");
         require(!results.isEmpty(), "results_uri: expected where the results go");

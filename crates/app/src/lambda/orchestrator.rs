@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::event::Event;
 use super::metrics::{Metrics, Outcome};
 use crate::compose::App;
-use crate::server;
-use crate::settings::{Overrides, Settings};
+use crate::server::{self, Reach};
+use crate::settings::{AuthRequired, Overrides, Settings};
 
 /// Serves invocations until AWS ends the process.
 ///
@@ -25,7 +25,10 @@ pub async fn orchestrator() -> std::result::Result<(), lambda_runtime::Error> {
     let app = App::start(&settings, false).await?;
     let metrics = Metrics::new(settings.functions.service.clone(), settings.prices.clone());
     let (_open, closing) = tokio::sync::watch::channel(false);
-    let function = Arc::new(Function { router: server::router(&app, &settings, closing)?, app, metrics });
+    // API Gateway asks for its own keys before it calls.
+    let reach = Reach { required: settings.auth.required == AuthRequired::Always, own: false };
+    let function =
+        Arc::new(Function { router: server::router(&app, &settings, reach, closing)?, app, metrics });
     let handle = move |event: LambdaEvent<Value>| {
         let function = function.clone();
         async move { function.invoked(event).await.map_err(lambda_runtime::Error::from) }
@@ -78,8 +81,13 @@ impl Function {
     }
 
     async fn resume(&self, job: JobId, outcome: &mut Outcome) -> Result<Value> {
+        // What cannot be found out shows itself while the job is carried.
+        if self.app.is_waiting(job).await.unwrap_or(false) {
+            tracing::info!(%job, "the job waits for its application on Spark");
+            return Ok(Value::Null);
+        }
         let Some(result) = self.app.orchestrator.carry(job).await? else {
-            tracing::info!(%job, "another invocation has the job, or it has ended");
+            tracing::info!(%job, "another invocation has the job, it has ended, or it waits for Spark");
             return Ok(Value::Null);
         };
         outcome.ended = Some(job);

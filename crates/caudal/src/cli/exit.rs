@@ -7,15 +7,23 @@ pub const INTERNAL: u8 = 1;
 /// Exit codes, after BSD's sysexits where one fits; 2 is a command line that cannot be used.
 pub fn code(error: &Error) -> u8 {
     match error.kind {
-        ErrorKind::MalformedRequest | ErrorKind::InvalidRequest | ErrorKind::UnsupportedMediaType => 2,
+        ErrorKind::MalformedRequest
+        | ErrorKind::InvalidRequest
+        | ErrorKind::UnsupportedMediaType
+        | ErrorKind::HeadersTooLarge => 2,
         ErrorKind::InvalidData | ErrorKind::TooLarge => 65,
         ErrorKind::SourceUnavailable | ErrorKind::NotFound => 66,
         ErrorKind::UnavailableEngine | ErrorKind::NotAcceptable | ErrorKind::MethodNotAllowed => 69,
         ErrorKind::EngineFailed => 70,
         ErrorKind::InsufficientMemory | ErrorKind::InsufficientDisk => 71,
-        ErrorKind::StorageUnavailable => 74,
+        ErrorKind::StorageUnavailable | ErrorKind::IssuerUnavailable => 74,
+        ErrorKind::Unauthenticated | ErrorKind::Forbidden => 77,
         ErrorKind::UnsuitableStorage => 78,
-        ErrorKind::Overloaded | ErrorKind::NotFinished | ErrorKind::Conflict | ErrorKind::TooSlow => 75,
+        ErrorKind::Overloaded
+        | ErrorKind::NotFinished
+        | ErrorKind::Conflict
+        | ErrorKind::TooManyRequests
+        | ErrorKind::RequestTimeout => 75,
         ErrorKind::Cancelled => 130,
         ErrorKind::Internal => INTERNAL,
     }

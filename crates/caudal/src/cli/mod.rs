@@ -1,8 +1,11 @@
 //! The command line: its subcommands, its log, and the way from an error to an exit code.
 
+#[cfg(feature = "emr")]
+mod aws;
 mod doctor;
 mod exit;
 mod figures;
+mod keys;
 mod memory;
 mod process;
 mod progress;
@@ -32,8 +35,13 @@ enum Command {
     Process(process::ProcessArguments),
     /// Answer the HTTP API.
     Serve(serve::ServeArguments),
+    /// Make, list and end the API keys of a server.
+    Keys(keys::KeysArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
+    /// Look at a deployment on AWS.
+    #[cfg(feature = "emr")]
+    Aws(aws::AwsArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
     /// Make and show the keys that webhooks are signed with.
@@ -56,7 +64,10 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Process(arguments) => process::run(arguments).await,
             Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Keys(arguments) => keys::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
+            #[cfg(feature = "emr")]
+            Command::Aws(arguments) => aws::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
             Command::WebhookKey(arguments) => webhook_key::run(arguments),
         }

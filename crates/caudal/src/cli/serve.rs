@@ -27,7 +27,18 @@ pub struct ServeArguments {
     /// Where jobs on Spark run: local[*], spark://host:7077, yarn, k8s://https://host:port.
     #[arg(long, value_name = "URL")]
     master: Option<String>,
-    /// Listen on an address that other machines reach, though nobody is asked to sign in.
+    /// A PEM file with the server's certificate and those that lead from it to one that clients know: the server
+    /// then speaks HTTPS.
+    #[arg(long = "tls-cert", value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// A PEM file with the certificate's key.
+    #[arg(long = "tls-key", value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Ask everybody for an API key or a token, on this machine too.
+    #[arg(long)]
+    authenticate: bool,
+    /// Listen on an address that other machines reach without TLS and without asking anybody for a key; with
+    /// --authenticate without TLS alone.
     #[arg(long)]
     insecure: bool,
     /// A settings file; ./caudal.toml where there is one.
@@ -44,18 +55,24 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
         config: arguments.config,
         storage: arguments.storage,
         address: arguments.listen,
+        authenticate: arguments.authenticate,
+        tls_certificate: arguments.tls_certificate,
+        tls_key: arguments.tls_key,
         allowed_roots: arguments.allowed_roots,
         master: arguments.master,
         ..arguments.memory.overrides()
     })?;
     let server = Server::bind(&settings, arguments.insecure).await?;
     let stop = shutdown_signal()?;
-    eprintln!("caudal listens on http://{}", server.address()?);
-    server.run(stop).await
+    let mut hang_up = signal(SignalKind::hangup()).map_err(unwatchable)?;
+    eprintln!("caudal listens on {}", server.url()?);
+    let reload = async move || {
+        hang_up.recv().await;
+    };
+    server.run(stop, reload).await
 }
 
 fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
-    let unwatchable = |e| Error::new(ErrorKind::Internal, "signals cannot be waited for").cause(e);
     let mut terminate = signal(SignalKind::terminate()).map_err(unwatchable)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unwatchable)?;
     Ok(async move {
@@ -64,4 +81,8 @@ fn shutdown_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+fn unwatchable(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Internal, "signals cannot be waited for").cause(error)
 }

@@ -6,6 +6,7 @@
     reason = "tests stop at what they cannot read, and tell their figures"
 )]
 
+mod access;
 mod accuracy;
 mod bodies;
 mod command_line;
@@ -13,14 +14,19 @@ mod derived;
 mod events;
 mod files;
 mod formats;
+mod hostile;
 mod house;
 mod http;
 mod idempotency;
 mod layouts;
+mod limits;
+mod raw;
 mod recovery;
 mod spark;
 mod spark_home;
 mod support;
+mod tls;
+mod tokens;
 mod uploads;
 mod validation;
 mod webhooks;

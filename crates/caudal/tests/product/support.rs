@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -33,6 +34,7 @@ impl Place {
     /// Writes an input file.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("below the place")).expect("a folder");
         std::fs::write(&path, content).expect("the input can be written");
         path
     }
@@ -98,6 +100,7 @@ impl Run {
 /// A running `caudal serve`; killed when it goes out of scope.
 pub struct Server {
     child: Child,
+    log: Arc<Mutex<String>>,
     pub url: String,
 }
 
@@ -109,8 +112,9 @@ impl Server {
     /// With more in its environment.
     pub fn start_with(bucket: &Path, arguments: &[&str], variables: &[(&str, PathBuf)]) -> Server {
         let mut child = binary()
-            .args(["serve", "--listen", "127.0.0.1:0", "--storage"])
+            .args(["serve", "--storage"])
             .arg(bucket)
+            .args(if arguments.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
             .args(arguments)
             .envs(variables.iter().cloned())
             .stderr(Stdio::piped())
@@ -127,8 +131,22 @@ impl Server {
             }
         };
         // Read on, so that the server never waits for its log.
-        std::thread::spawn(move || lines.for_each(drop));
-        Server { child, url }
+        let log = Arc::new(Mutex::new(said.join("\n")));
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = kept.lock().expect("nobody panics with the log");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Server { child, log, url }
+    }
+
+    /// The same server under another address.
+    pub fn named(mut self, url: String) -> Server {
+        self.url = url;
+        self
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -166,6 +184,11 @@ impl Server {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         panic!("job {job} did not end within a minute");
+    }
+
+    /// What the server has said on standard error so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("nobody panics with the log").clone()
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,8 +1,7 @@
-//! A body as it arrives: within its bounds of size and time, decompressed, and with the cause of what goes wrong.
+//! A body as it arrives: within its bounds of size, decompressed, and with the cause of what goes wrong.
 
 use std::error::Error as AnyError;
 use std::io;
-use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use axum::extract::Request;
@@ -11,7 +10,6 @@ use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
 use caudal_core::{Error, ErrorKind, Result};
 use futures::StreamExt;
-use tokio::time::Instant;
 
 use super::BodyLimits;
 use super::coding::Decoder;
@@ -21,7 +19,6 @@ pub struct Incoming {
     body: BodyDataStream,
     decoder: Decoder,
     limits: BodyLimits,
-    begun: Instant,
     sent: u64,
     announced: Option<u64>,
     ended: bool,
@@ -41,7 +38,6 @@ impl Incoming {
             body: request.into_body().into_data_stream(),
             decoder,
             limits: *limits,
-            begun: Instant::now(),
             sent: 0,
             ended: false,
         })
@@ -55,7 +51,7 @@ impl Incoming {
     /// The next bytes, decompressed and never none of them; `None` at the end.
     ///
     /// # Errors
-    /// `TooLarge`, `TooSlow`, and `MalformedRequest` for what breaks off or is not of its coding.
+    /// `TooLarge`, `RequestTimeout`, and `MalformedRequest` for what breaks off or is not of its coding.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         while !self.ended {
             let decoded = match self.next_sent().await? {
@@ -73,13 +69,8 @@ impl Incoming {
     }
 
     async fn next_sent(&mut self) -> Result<Option<Bytes>> {
-        let earned = Duration::from_secs(self.sent / self.limits.rate.max(1));
-        let deadline = self.begun + self.limits.grace + earned;
-        let next = tokio::time::timeout_at(deadline, self.body.next()).await;
-        let chunk = match next.map_err(|_| too_slow())? {
-            Some(chunk) => chunk.map_err(|error| unread(&error))?,
-            None => return Ok(None),
-        };
+        let Some(chunk) = self.body.next().await else { return Ok(None) };
+        let chunk = chunk.map_err(|error| unread(&error))?;
         self.sent += chunk.len() as u64;
         let bound = if self.decoder.is_identity() {
             self.limits.max_sent.min(self.limits.max_decoded)
@@ -103,11 +94,6 @@ fn too_large(limits: &BodyLimits) -> Error {
         .hint("send it to /uploads, or put it into a file, and name that as source.uri")
 }
 
-fn too_slow() -> Error {
-    Error::new(ErrorKind::TooSlow, "the body did not arrive in the time that it may take")
-        .hint("send it faster, compressed, or to /uploads in parts")
-}
-
 /// Why a body could not be read. What wraps the reason, however often, does not hide it.
 fn unread(error: &(dyn AnyError + 'static)) -> Error {
     let slow = causes(error).any(|cause| {
@@ -115,7 +101,7 @@ fn unread(error: &(dyn AnyError + 'static)) -> Error {
         of_hyper || cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
     });
     match slow {
-        true => too_slow().cause(error),
+        true => Error::new(ErrorKind::RequestTimeout, "the body did not arrive in time").cause(error),
         false => Error::new(ErrorKind::MalformedRequest, "the body did not arrive whole").cause(error),
     }
 }
@@ -136,7 +122,7 @@ mod tests {
     use super::*;
 
     fn limits() -> BodyLimits {
-        BodyLimits { max_sent: 10, max_decoded: 10, grace: Duration::from_secs(5), rate: 1 }
+        BodyLimits { max_sent: 10, max_decoded: 10 }
     }
 
     async fn read(body: Body, limits: BodyLimits) -> Result<Vec<u8>, ErrorKind> {
@@ -155,28 +141,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_dribbles_is_cut_off_and_one_that_keeps_its_rate_is_not() {
-        let short = BodyLimits { grace: Duration::from_millis(20), ..limits() };
-        let stalls = stream::iter([Ok::<_, io::Error>("1")]).chain(stream::pending());
-        assert_eq!(
-            read(Body::from_stream(stalls), BodyLimits { rate: 1_000_000, ..short }).await,
-            Err(ErrorKind::TooSlow)
-        );
-        // What has come already earns the time for more.
-        let pauses = stream::iter([Ok::<_, io::Error>("12345")]).chain(stream::once(async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            Ok("6")
-        }));
-        assert_eq!(read(Body::from_stream(pauses), short).await, Ok(b"123456".to_vec()));
-    }
-
-    #[tokio::test]
     async fn a_time_out_below_is_found_however_often_it_is_wrapped() {
         let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "nothing came");
         let wrapped = || io::Error::other(io::Error::other(timed_out()));
         for error in [timed_out(), io::Error::other(timed_out()), wrapped()] {
             let body = Body::from_stream(stream::iter([Ok("1"), Err(error)]));
-            assert_eq!(read(body, limits()).await, Err(ErrorKind::TooSlow));
+            assert_eq!(read(body, limits()).await, Err(ErrorKind::RequestTimeout));
         }
         let body = Body::from_stream(stream::iter([Ok("1"), Err(io::Error::other("gone"))]));
         assert_eq!(read(body, limits()).await, Err(ErrorKind::MalformedRequest));

@@ -1,11 +1,9 @@
-//! Request bodies: what they are, how large and how slow they may be, and how they are decompressed on their way in.
+//! Request bodies: what they are, how large they may be, and how they are decompressed on their way in.
 
 mod budget;
 mod coding;
 mod form;
 mod incoming;
-
-use std::time::Duration;
 
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
@@ -26,10 +24,6 @@ pub struct BodyLimits {
     pub max_sent: u64,
     /// Bytes once they are decompressed.
     pub max_decoded: u64,
-    /// How long a body may take, however short it is.
-    pub grace: Duration,
-    /// Bytes a second that it has to bring beyond that.
-    pub rate: u64,
 }
 
 /// Bytes of a body that are on their way to the bucket at a time, twice.
@@ -38,7 +32,7 @@ const IN_TRANSIT: u64 = 8 << 20;
 /// Reads a whole body of JSON; what it and its numbers will take is reserved for as long as the reservation lives.
 ///
 /// # Errors
-/// `TooLarge`, `TooSlow`, `MalformedRequest`, `UnsupportedMediaType`; `Overloaded` where other bodies take all the room.
+/// `TooLarge`, `MalformedRequest`, `UnsupportedMediaType`; `Overloaded` where other bodies take all the room.
 pub async fn read_json(
     request: Request,
     limits: &BodyLimits,

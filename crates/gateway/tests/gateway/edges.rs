@@ -112,7 +112,10 @@ async fn json_that_is_nested_too_deeply_is_refused_wherever_it_stands() {
     for key in ["data", "colour", "source", "spark_config"] {
         let body = format!("{{\"{key}\": {}}}", nested(400));
         let problem = post(body).await.problem(400, "malformed-request");
-        assert!(problem["detail"].as_str().expect("a sentence").contains("nested too deeply"), "{key}: {problem}");
+        assert!(
+            problem["detail"].as_str().expect("a sentence").contains("nested too deeply"),
+            "{key}: {problem}"
+        );
     }
     post(format!("{{\"data\": {}}}", nested(50))).await.problem(422, "invalid-request");
 }

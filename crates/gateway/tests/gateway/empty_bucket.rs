@@ -16,7 +16,8 @@ use caudal_core::request::{InlineTable, JobRequest, SourceFormat};
 use caudal_core::results::*;
 use caudal_core::uploads::*;
 use caudal_core::{Error, ErrorKind, JobId, Result};
-use caudal_gateway::{BodyBudget, BodyLimits, Gateway, GatewayOptions};
+use caudal_gateway::limits::{BodyTime, Limits};
+use caudal_gateway::{BodyBudget, BodyLimits, Gateway, GatewayOptions, Guard};
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -29,14 +30,11 @@ pub const PANIC_CURSOR: &str = "panic";
 
 pub async fn gateway() -> Gateway {
     let options = GatewayOptions {
-        body: BodyLimits {
-            max_sent: MAX_BODY as u64,
-            max_decoded: MAX_DECODED as u64,
-            grace: Duration::from_secs(5),
-            rate: 1000,
-        },
+        body: BodyLimits { max_sent: MAX_BODY as u64, max_decoded: MAX_DECODED as u64 },
         default_wait: Duration::from_secs(5),
         max_wait: Duration::from_secs(5),
+        body_time: BodyTime { idle: Duration::from_secs(30), slowest: 1 },
+        origins: Default::default(),
         error_pages: "docs/errors/".into(),
     };
     let nothing = Arc::new(Nothing);
@@ -70,6 +68,8 @@ pub async fn gateway() -> Gateway {
         data: nothing.clone(),
         uploads: nothing,
         budget,
+        guard: Guard::open(),
+        limits: Limits::none(),
         options,
         closing: tokio::sync::watch::channel(false).1,
     }

@@ -1,10 +1,23 @@
 //! The server on a real socket.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use caudal_gateway::{Serving, WireLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::empty_bucket::gateway;
+
+fn serving() -> Serving {
+    let wire = WireLimits {
+        max_headers: 1 << 14,
+        header_time: Duration::from_secs(30),
+        idle_time: Duration::from_secs(30),
+    };
+    Serving { tls: None, wire: Arc::new(wire), max_connections: 10, error_pages: "docs/errors/".into() }
+}
 
 #[tokio::test]
 async fn a_shutdown_ends_the_server_once_its_connections_are_idle() {
@@ -15,7 +28,7 @@ async fn a_shutdown_ends_the_server_once_its_connections_are_idle() {
     let shutdown = async {
         stopped.await.expect("a signal");
     };
-    let server = tokio::spawn(caudal_gateway::serve(listener, router, shutdown));
+    let server = tokio::spawn(caudal_gateway::serve(listener, router, serving(), shutdown));
 
     let mut kept = TcpStream::connect(address).await.expect("a connection");
     kept.write_all(b"GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n").await.expect("a request");

@@ -49,6 +49,9 @@ pub struct FaultAt {
     pub row: Option<u64>,
     #[serde(default)]
     pub column: Option<String>,
+    /// Another place than a row and a column, in words.
+    #[serde(default)]
+    pub at: Option<String>,
 }
 
 impl Event {
@@ -59,8 +62,8 @@ impl Event {
 }
 
 impl Fault {
-    /// The fault as the embedded engine would tell it; `several` where the source is more than one file.
-    pub fn error(&self, several: bool) -> Error {
+    /// The fault as the embedded engine would tell it; `folder` where the source is the files of one.
+    pub fn error(&self, folder: Option<&str>) -> Error {
         let kind = match self.kind.as_str() {
             "invalid_request" => ErrorKind::InvalidRequest,
             "invalid_data" => ErrorKind::InvalidData,
@@ -71,13 +74,13 @@ impl Fault {
         };
         let mut faults = Faults::default();
         for fault in self.errors.iter().take(FAULTS_TOLD) {
-            faults.push(|| fault.place(several), || fault.detail.clone());
+            faults.push(|| fault.place(folder), || within(folder, &fault.detail));
         }
         faults.total = self.errors_total.unwrap_or(0).max(self.errors.len() as u64);
         // Only content has places; of anything else the sentence is all there is to say.
         let mut error = match (kind, self.errors.first()) {
             (ErrorKind::InvalidData | ErrorKind::InvalidRequest, Some(_)) => Error::from_faults(kind, faults),
-            (_, Some(first)) => Error::new(kind, first.detail.clone()),
+            (_, Some(first)) => Error::new(kind, within(folder, &first.detail)),
             (_, None) => Error::new(kind, "the Spark job gave up and did not say why"),
         };
         error.hint = self.hint.clone();
@@ -86,13 +89,28 @@ impl Fault {
 }
 
 impl FaultAt {
-    fn place(&self, several: bool) -> String {
-        let file = self.file.as_ref().filter(|_| several).map(|file| format!("file {file}"));
+    /// As the embedded engine has it: behind the file's name in its folder, where the source is one.
+    fn place(&self, folder: Option<&str>) -> String {
         let row = self.row.map(|row| format!("row {row}"));
         let column = self.column.as_ref().map(|column| format!("column {column}"));
-        let places: Vec<String> = [file, row, column].into_iter().flatten().collect();
-        if places.is_empty() { "/source".into() } else { places.join(", ") }
+        let within: Vec<String> = match &self.at {
+            Some(at) => vec![at.clone()],
+            None => [row, column].into_iter().flatten().collect(),
+        };
+        let within = within.join(", ");
+        match self.file.as_ref().filter(|_| folder.is_some()).map(|file| self::within(folder, file)) {
+            Some(file) if within.is_empty() => file,
+            Some(file) => format!("{file}: {within}"),
+            None if within.is_empty() => "/source".into(),
+            None => within,
+        }
     }
+}
+
+/// A text with the names of files as they are within their folder.
+fn within(folder: Option<&str>, text: &str) -> String {
+    let Some(folder) = folder else { return text.to_owned() };
+    text.replace(&format!("file:{folder}/"), "").replace(&format!("file://{folder}/"), "")
 }
 
 #[cfg(test)]
@@ -111,14 +129,22 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_is_no_row_is_told_in_its_own_words() {
+        let line = r#"CAUDAL {"event":"fault","kind":"invalid_data","errors":[
+            {"detail":"expected a number, found true","file":"file:/a.ndjson","at":"line 3, column x"}]}"#;
+        let Some(Event::Fault(fault)) = Event::of(line) else { panic!("no fault") };
+        assert_eq!(fault.error(None).detail, "line 3, column x: expected a number, found true");
+    }
+
+    #[test]
     fn a_fault_of_the_data_has_the_places_that_the_embedded_engine_gives() {
         let line = r#"CAUDAL {"event":"fault","kind":"invalid_data","errors":[
-            {"detail":"expected a number, found \"abc\"","file":"file:/a.csv","row":12,"column":"delay"}],
+            {"detail":"expected a number, found \"abc\"","file":"file:/data/a.csv","row":12,"column":"delay"}],
             "errors_total":3,"hint":null}"#;
         let Some(Event::Fault(fault)) = Event::of(line) else { panic!("no fault") };
-        let error = fault.error(false);
+        let error = fault.error(None);
         assert_eq!(error.kind, ErrorKind::InvalidData);
         assert_eq!(error.detail, "row 12, column delay: expected a number, found \"abc\" (and 2 more)");
-        assert!(fault.error(true).detail.starts_with("file file:/a.csv, row 12, column delay: "));
+        assert!(fault.error(Some("/data")).detail.starts_with("a.csv: row 12, column delay: "));
     }
 }

@@ -56,9 +56,9 @@ const SIGNS: [Sign; 6] = [
 const KILLED: i32 = 128 + 9;
 
 /// The error of a failed application; `log` is the end of its log, and `place` where that is kept.
-pub fn explain(failure: &Failure, several_files: bool, log: &str, place: &str) -> Error {
+pub fn explain(failure: &Failure, folder: Option<&str>, log: &str, place: &str) -> Error {
     if let Some(fault) = &failure.fault
-        && let error = fault.error(several_files)
+        && let error = fault.error(folder)
         && error.kind != ErrorKind::EngineFailed
     {
         return error;
@@ -68,7 +68,7 @@ pub fn explain(failure: &Failure, several_files: bool, log: &str, place: &str) -
     if let Some((_, kind, what, cure)) = SIGNS.iter().find(|(signs, ..)| told(signs)) {
         return Error::new(*kind, format!("{what}; its log is {place}")).hint(*cure);
     }
-    let said = failure.fault.as_ref().map(|fault| fault.error(several_files).detail);
+    let said = failure.fault.as_ref().map(|fault| fault.error(folder).detail);
     let reason = match (said, failure.code) {
         (Some(said), _) => said,
         (None, Some(KILLED)) => "its process was killed, as the system does when memory runs out".into(),
@@ -76,7 +76,11 @@ pub fn explain(failure: &Failure, several_files: bool, log: &str, place: &str) -
             Some(exception) => format!("it ended with code {code}: {exception}"),
             None => format!("it ended with code {code}"),
         },
-        (None, None) => "it left no results".into(),
+        (None, None) => match (last_exception(log), &failure.told) {
+            (Some(exception), _) => exception,
+            (None, Some(told)) => format!("its service says: {told}"),
+            (None, None) => "it left no results".into(),
+        },
     };
     Error::new(
         ErrorKind::EngineFailed,
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
 
     fn explained(log: &str, code: i32) -> Error {
-        explain(&Failure { code: Some(code), ..Failure::default() }, false, log, "file:///b/driver.log")
+        explain(&Failure { code: Some(code), ..Failure::default() }, None, log, "file:///b/driver.log")
     }
 
     #[test]
@@ -131,7 +135,7 @@ mod tests {
     #[test]
     fn an_executor_that_was_lost_for_memory_is_said_so() {
         let lost = vec!["Container killed by YARN for exceeding memory limits".to_owned()];
-        let error = explain(&Failure { lost, ..Failure::default() }, false, "", "log");
+        let error = explain(&Failure { lost, ..Failure::default() }, None, "", "log");
         assert_eq!(error.kind, ErrorKind::InsufficientMemory);
     }
 }

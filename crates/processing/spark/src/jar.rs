@@ -5,15 +5,25 @@ use std::path::{Path, PathBuf};
 use caudal_core::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 
-/// Built from `spark/src`; a test there holds it to its sources.
+/// Built from `spark/src`; a test below holds it to its sources.
 const JAR: &[u8] = include_bytes!("../../../../spark/caudal-spark.jar");
+
+/// The jar, and the beginning of its hash.
+#[cfg(feature = "emr")]
+pub fn embedded() -> (String, &'static [u8]) {
+    (hash(), JAR)
+}
+
+fn hash() -> String {
+    Sha256::digest(JAR).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// The jar's file below a folder, written unless it is there.
 ///
 /// # Errors
 /// `StorageUnavailable` where the folder takes nothing.
 pub fn unpacked(folder: &Path) -> Result<PathBuf> {
-    let hash: String = Sha256::digest(JAR).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash();
     let jar = folder.join(format!("caudal-spark-{hash}.jar"));
     if jar.metadata().is_ok_and(|found| found.len() == JAR.len() as u64) {
         return Ok(jar);
@@ -28,4 +38,42 @@ pub fn unpacked(folder: &Path) -> Result<PathBuf> {
             Error::new(ErrorKind::StorageUnavailable, detail).hint("name another folder with spark.folder")
         })?;
     Ok(jar)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(digest: impl AsRef<[u8]>) -> String {
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
+            match entry.is_dir() {
+                true => sources(&entry, found),
+                false if entry.extension().is_some_and(|e| e == "java") => found.push(entry),
+                false => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_jar_that_is_carried_belongs_to_its_sources() {
+        let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../spark");
+        let mut found = Vec::new();
+        sources(&room.join("src"), &mut found);
+        found.sort();
+        let mut digest = Sha256::new();
+        for source in found {
+            let content = std::fs::read(&source).expect("a source");
+            let name = source.strip_prefix(&room).expect("below the room").display().to_string();
+            digest.update(format!("{name} {}\n", content.len()));
+            digest.update(content);
+        }
+        let record = std::fs::read_to_string(room.join("caudal-spark.sources")).expect("the record");
+        let expected = format!("sources {}\njar {}\n", hex(digest.finalize()), hex(Sha256::digest(JAR)));
+        assert_eq!(record, expected, "run spark/build");
+    }
 }

@@ -165,7 +165,8 @@ impl<'a> Rows<'a> {
         let (begins, line) = record.position().map_or((0, 1), |p| (p.byte(), p.line()));
         let (from, to) = (raw.mark + begins, raw.mark + ends);
         // Empty lines are no rows to the reader; where there is one column, they are missing values.
-        if self.header.len() == 1 && to.saturating_sub(from) > record.as_slice().len() as u64 + 1 {
+        let most = record.as_slice().len() as u64 + u64::from(!last);
+        if self.header.len() == 1 && to.saturating_sub(from) > most {
             let (lines, _) = raw.bytes.empty_lines(from, to)?;
             for _ in 0..lines {
                 self.add(&ByteRecord::from(vec![""]));

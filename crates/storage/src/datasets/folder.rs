@@ -1,6 +1,7 @@
 //! Several files as one source: of one form, with the same columns, one after the other.
 
 use caudal_core::job::{SkippedColumn, SourceDescription};
+use caudal_core::request::SourceFormat;
 use caudal_core::{Error, ErrorKind, Faults, Result};
 
 use super::columns::{Offered, agree};
@@ -36,8 +37,8 @@ pub fn in_file(mut error: Error, file: &str) -> Error {
 
 /// # Errors
 /// `InvalidData` where a file is of another form than the first.
-pub fn check_form(item: &Item, first: &Item, form: Form, reading: &Reading<'_>) -> Result<()> {
-    let found = form_of(item, reading.format)?;
+pub fn check_form(item: &Item, first: &Item, form: Form, asked: Option<SourceFormat>) -> Result<()> {
+    let found = form_of(item, asked)?;
     if found.name() == form.name() {
         return Ok(());
     }
@@ -53,7 +54,7 @@ fn gathered(items: &[Item], form: Form, reading: &Reading<'_>) -> Result<Source>
     let (mut faults, mut bytes_before) = (Faults::default(), 0);
     for item in items {
         let of_file = Reading { size: item.size, bytes_before, room: room.clone(), ..reading.clone() };
-        let source = check_form(item, &items[0], form, reading)
+        let source = check_form(item, &items[0], form, reading.format)
             .and_then(|()| open_one(item, form_of(item, reading.format)?, &of_file))
             .map_err(|error| in_file(error, &item.name))?;
         bytes_before += item.size;

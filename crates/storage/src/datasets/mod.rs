@@ -1,6 +1,7 @@
 //! Sources in, normalised data out: what a job reads is read once and kept until the job is released.
 
 mod arrow_arrays;
+mod arrow_batch;
 mod arrow_ipc;
 mod arrow_messages;
 mod cells;
@@ -46,6 +47,7 @@ use crate::keys;
 use crate::s3::S3Location;
 use crate::source::pieces::Pieces;
 use crate::source::{Growing, Keeper, Room, Source, SpillOptions};
+use crate::spark::Reach;
 
 /// What reading sources is bound by.
 #[derive(Clone, Debug, Default)]
@@ -78,9 +80,12 @@ pub struct Datasets {
     stores: Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>,
 }
 
-/// A source that is one file of this machine, which Spark can read itself.
-pub(crate) struct SparkFile {
-    pub path: PathBuf,
+/// Files and objects that Spark can read itself.
+pub(crate) struct SparkFiles {
+    /// In byte order.
+    pub uris: Vec<String>,
+    /// The path or URI of the source where it is a folder.
+    pub folder: Option<String>,
     pub format: SourceFormat,
     pub bytes: u64,
 }
@@ -155,11 +160,12 @@ impl Datasets {
     }
 
     /// What is known of text that only Spark will read: it may be larger than this machine can hold.
-    fn left_to_spark(&self, input: &StageInput) -> Result<Option<SourceDescription>> {
+    async fn left_to_spark(&self, input: &StageInput) -> Result<Option<SourceDescription>> {
         if input.record.request.engine != EngineChoice::Spark {
             return Ok(None);
         }
-        let found = self.file_for_spark(input)?.filter(|found| found.format != SourceFormat::Parquet);
+        let found = self.files_for_spark(input, &|_| true).await?;
+        let found = found.filter(|found| found.format != SourceFormat::Parquet);
         Ok(found.map(|found| SourceDescription {
             format: Some(found.format),
             rows: 0,
@@ -169,22 +175,33 @@ impl Datasets {
         }))
     }
 
-    /// The file of a job's source, where it is in a form that Spark reads and nothing is derived from it.
-    pub(crate) fn file_for_spark(&self, input: &StageInput) -> Result<Option<SparkFile>> {
+    /// The files of a job's source, where they are in a form that Spark reads and nothing is derived from them.
+    pub(crate) async fn files_for_spark(
+        &self,
+        input: &StageInput,
+        reach: Reach<'_>,
+    ) -> Result<Option<SparkFiles>> {
         let request = &input.record.request;
         let derived = request.condition.is_some() || request.select.is_some() || request.sql.is_some();
-        let Some(source) = request.source.as_ref().filter(|_| !derived) else { return Ok(None) };
-        let Named::Path(path) = uri::parse(&source.uri)? else { return Ok(None) };
-        let Located::One(item) = source_path::locate(&path, &self.options.allowed_roots)? else {
-            return Ok(None);
+        let Some(source) = request.source.clone().filter(|_| !derived) else { return Ok(None) };
+        let (located, base) = match uri::parse(&source.uri)? {
+            Named::Path(path) if reach("file:") => {
+                let folder = path.canonicalize().unwrap_or(path);
+                (self.locate(input).await?, Base::Folder(folder))
+            }
+            Named::Object { bucket, key } if reach("s3:") => {
+                (self.locate(input).await?, Base::Object(format!("s3://{bucket}/{key}")))
+            }
+            Named::Objects { bucket, below } if reach("s3:") => {
+                (self.locate(input).await?, Base::Objects(format!("s3://{bucket}/{below}")))
+            }
+            Named::Upload(id) if reach(&self.bucket.place()) => {
+                let uri = self.bucket.uri(&keys::upload_data(id));
+                (self.locate(input).await?, Base::Object(uri))
+            }
+            _ => return Ok(None),
         };
-        let format = match form_of(&item, source.format)? {
-            Form::Csv => SourceFormat::Csv,
-            Form::Ndjson => SourceFormat::Ndjson,
-            Form::Parquet => SourceFormat::Parquet,
-            Form::Json | Form::ArrowFile | Form::ArrowStream => return Ok(None),
-        };
-        Ok(Some(SparkFile { path: PathBuf::from(item.name), format, bytes: item.size }))
+        in_background(move || for_spark(located, &base, source.format)).await
     }
 
     async fn locate(&self, input: &StageInput) -> Result<Located> {
@@ -210,7 +227,7 @@ impl Datasets {
 #[async_trait]
 impl Sources for Datasets {
     async fn open(&self, input: &StageInput) -> Result<SourceDescription> {
-        match self.left_to_spark(input)? {
+        match self.left_to_spark(input).await? {
             Some(described) => Ok(described),
             None => Ok(self.source(input).await?.describe()),
         }
@@ -266,6 +283,58 @@ fn open_located(located: Located, input: &StageInput, options: &SourceOptions) -
             // Writers leave an empty file where a task had no rows.
             items.retain(|item| item.size > 0);
             folder::open(items, &reading)
+        }
+    }
+}
+
+fn for_spark(located: Located, base: &Base, asked: Option<SourceFormat>) -> Result<Option<SparkFiles>> {
+    let (mut items, folder) = match located {
+        Located::One(item) => (vec![item], None),
+        Located::Folder(items) => (items, Some(base.shown())),
+    };
+    if items.len() > 1 {
+        items.retain(|item| item.size > 0);
+    }
+    let Some(first) = items.first() else { return Ok(None) };
+    let form = form_of(first, asked)?;
+    let format = match form {
+        Form::Csv => SourceFormat::Csv,
+        Form::Ndjson => SourceFormat::Ndjson,
+        Form::Parquet => SourceFormat::Parquet,
+        Form::Json | Form::ArrowFile | Form::ArrowStream => return Ok(None),
+    };
+    for item in &items[1..] {
+        folder::check_form(item, first, form, asked).map_err(|error| folder::in_file(error, &item.name))?;
+    }
+    Ok(Some(SparkFiles {
+        uris: items.iter().map(|item| base.uri(item, folder.is_some())).collect(),
+        folder,
+        format,
+        bytes: items.iter().map(|item| item.size).sum(),
+    }))
+}
+
+/// Where the items of a source are.
+enum Base {
+    Folder(PathBuf),
+    Object(String),
+    Objects(String),
+}
+
+impl Base {
+    fn shown(&self) -> String {
+        match self {
+            Base::Folder(path) => path.display().to_string(),
+            Base::Object(uri) | Base::Objects(uri) => uri.clone(),
+        }
+    }
+
+    fn uri(&self, item: &Item, is_one_of_many: bool) -> String {
+        match self {
+            Base::Folder(folder) if is_one_of_many => format!("file://{}", folder.join(&item.name).display()),
+            Base::Folder(_) => format!("file://{}", item.name),
+            Base::Object(uri) => uri.clone(),
+            Base::Objects(below) => format!("{}/{}", below.trim_end_matches('/'), item.name),
         }
     }
 }

@@ -103,7 +103,7 @@ fn metadata_of(item: &Item, items: &[Item], reading: &Reading<'_>) -> Result<Arr
     match items {
         [_] => told,
         [first, ..] => told.map_err(|error| {
-            let other_form = check_form(item, first, Form::Parquet, reading).err();
+            let other_form = check_form(item, first, Form::Parquet, reading.format).err();
             in_file(other_form.unwrap_or(error), &item.name)
         }),
         [] => told,

@@ -116,8 +116,12 @@ fn csv_number(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// Quoted where it must be (RFC 4180).
+/// Quoted where it must be (RFC 4180). A name that a spreadsheet would run as a formula gets an apostrophe before it, as
+/// OWASP advises: names come from whoever made the data, and files are opened by somebody else.
 fn csv_field(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}']) {
+        return format!("\"'{}\"", text.replace('"', "\"\""));
+    }
     match text.contains([',', '"', '\n', '\r']) || text.is_empty() {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),

@@ -203,6 +203,8 @@ async fn empty_lines_in_a_single_column_are_missing_values_but_for_those_at_the_
             assert_eq!(values(&table, "x"), expected, "{content:?}");
         }
     }
+    let table = good(b"x\n1\n\n9", Csv, None).await;
+    assert_eq!(values(&table, "x"), [Some(1.0), None, Some(9.0)], "the last row has no line end");
     let table = good(b"x,y\n1,2\n\n3,4\n", Csv, None).await;
     assert_eq!(table.rows, 2, "an empty line has no two cells");
     let ragged = faults("x,y\r\n1,2\r\n\r\n3\r\n", Csv, None).await;

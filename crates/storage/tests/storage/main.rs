@@ -11,6 +11,7 @@ mod buckets;
 mod faults;
 mod folders;
 mod journal;
+mod mutations;
 mod normalized;
 mod records;
 mod scanning;

@@ -54,7 +54,7 @@ async fn the_reason_of_a_failure_is_kept_with_its_log() {
     launcher.start(&submission("a", 1)).await.expect("it starts");
     let Phase::Failed(failure) = ended(&launcher, "a-1").await else { panic!("it fails") };
     assert_eq!(failure.code, Some(3));
-    let error = failure.fault.expect("it says why").error(false);
+    let error = failure.fault.expect("it says why").error(None);
     assert_eq!(error.kind, ErrorKind::InvalidData);
     assert_eq!(error.detail, "row 3, column x: expected a number, found \"abc\"");
     let Some(place) = Place::new("memory") else { return };
