@@ -7,24 +7,26 @@ use caudal_core::Result;
 use caudal_core::export::NormalizedData;
 use caudal_core::ports::{Ids, Normalizer, Pipeline};
 use caudal_core::spark::SparkEngine;
+use caudal_core::uploads::Uploads;
 use caudal_normalize::{CardPort, DeviceRates, HostDevices, HostNormalizer, LocalCard, RatesCache};
 use caudal_orchestration::retry::Dice;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports, QuotaLimits, Quotas};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
-use caudal_storage::{Bucket, BucketRecords, BucketUsage, Datasets};
+use caudal_storage::{Bucket, BucketClaims, BucketRecords, BucketUploads, BucketUsage, Datasets};
 use tokio::task::AbortHandle;
 
 use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
 use crate::settings::Settings;
-use crate::{store, sweep};
+use crate::{store, sweep, webhooks};
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
 pub struct App {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
+    pub uploads: Arc<dyn Uploads>,
     planner: Arc<MeasuredPlanner>,
     bucket: Bucket,
     #[cfg(feature = "lambda-http")]
@@ -58,15 +60,25 @@ impl App {
         let card = Card::of(settings, &datasets)?;
         let devices = Arc::new(HostDevices::new(card.planned, calibration.clone()));
         let planner = Arc::new(MeasuredPlanner::new(calibration, devices, Some(spark.clone())));
+        let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
+        let uploads =
+            BucketUploads::new(bucket.clone(), clock.clone(), ids.clone(), settings.uploads.limits()?);
+        // Only a process that stays goes on until a message is heard.
+        let webhooks = match takes_over {
+            true => webhooks::start(settings, &bucket, clock.clone(), ids.clone())?,
+            false => None,
+        };
         let ports = Ports {
-            clock: Arc::new(SystemClock::new()),
-            ids: Arc::new(RandomIds),
+            clock,
+            ids,
             records: Arc::new(BucketRecords::new(bucket.clone())),
+            claims: Arc::new(BucketClaims::new(bucket.clone())),
             sources,
             planner: planner.clone(),
             normalizer: functions.normalizer(card.normalizer),
             pipelines,
             spark: Some(spark.clone()),
+            webhooks,
             handover: functions.handover.clone(),
             dice: Arc::new(Dice::seeded(RandomIds.entry_id().as_u128() as u64)),
             quotas: quotas(settings, takes_over)?,
@@ -88,6 +100,7 @@ impl App {
         Ok(App {
             orchestrator,
             data: Arc::new(datasets),
+            uploads: Arc::new(uploads),
             planner,
             bucket,
             #[cfg(feature = "lambda-http")]

@@ -31,8 +31,12 @@ pub mod stack;
 mod store;
 #[cfg(feature = "orchestrator")]
 pub mod sweep;
+#[cfg(feature = "orchestrator")]
+mod webhooks;
 
 pub use caudal_storage::{file_uri, is_s3};
+#[cfg(feature = "server")]
+pub use caudal_webhooks::SigningKey;
 #[cfg(feature = "orchestrator")]
 pub use compose::App;
 pub use settings::Settings;

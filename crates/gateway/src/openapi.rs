@@ -20,6 +20,7 @@ use crate::problem::{Problem, ProblemDetails};
     ),
     tags(
         (name = "jobs", description = "Submit jobs and fetch what they found."),
+        (name = "uploads", description = "Send bodies that are too large for one request."),
         (name = "service", description = "The server itself."),
     )
 )]

@@ -12,6 +12,7 @@ mod foreign;
 mod handover;
 pub mod job_manager;
 mod leases;
+mod once;
 mod orchestrator;
 mod quotas;
 pub mod response;
@@ -21,6 +22,7 @@ mod supervisor;
 pub mod validation;
 
 pub use counters::Figure;
+pub use once::{Once, OnceHandle};
 pub use orchestrator::{
     JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
 };

@@ -1,7 +1,7 @@
 //! The jobs that this process carries: what outlives a restarted actor, and nothing that the bucket
 //! does not also know or that could not be computed again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

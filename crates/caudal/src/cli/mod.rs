@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod serve;
 mod spark;
+mod webhook_key;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ enum Command {
     Aws(aws::AwsArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
+    /// Make and show the keys that webhooks are signed with.
+    WebhookKey(webhook_key::WebhookKeyArguments),
 }
 
 /// Runs what the command line asks for.
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
             #[cfg(feature = "emr")]
             Command::Aws(arguments) => aws::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
+            Command::WebhookKey(arguments) => webhook_key::run(arguments),
         }
     });
     // Blocking reads that were cancelled are not waited for: nothing is published by them.

@@ -8,16 +8,19 @@
 
 mod access;
 mod accuracy;
+mod bodies;
 mod command_line;
 mod derived;
 mod durability;
 mod errors;
+mod events;
 mod files;
 mod formats;
 mod gpu;
 mod hostile;
 mod house;
 mod http;
+mod idempotency;
 mod issuer;
 mod layouts;
 mod limits;
@@ -31,4 +34,6 @@ mod spilling;
 mod support;
 mod tls;
 mod tokens;
+mod uploads;
 mod validation;
+mod webhooks;

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use caudal_core::Faults;
 use caudal_core::fault::pointer;
 use caudal_core::request::{JobRequest, Source, SparkConfig};
+use caudal_core::webhooks::Webhooks;
 use serde_json::{Map, Value};
 
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "source",
     "where",
     "select",
@@ -70,8 +71,8 @@ pub fn read(settings: Vec<(String, Value)>, faults: &mut Faults) -> JobRequest {
     request
 }
 
-/// Checks what types cannot say; `inline` tells whether numbers came with the request.
-pub fn check(request: &JobRequest, inline: bool, faults: &mut Faults) {
+/// Checks what types cannot say; `inline` tells whether numbers came with the request, `webhooks` judges their addresses.
+pub fn check(request: &JobRequest, inline: bool, webhooks: Option<&dyn Webhooks>, faults: &mut Faults) {
     match (inline, &request.source) {
         (false, None) => {
             faults.push(String::new, || "expected either \"data\" or \"source\", found neither".into())
@@ -95,10 +96,14 @@ pub fn check(request: &JobRequest, inline: bool, faults: &mut Faults) {
         let detail = || format!("expected a number of seconds up to {LONGEST_DEADLINE}, found {seconds}");
         faults.push(|| "/deadline_seconds".into(), detail);
     }
-    if request.webhook_url.is_some() {
-        let detail = || "webhooks are not built yet; follow the job at /jobs/{id} instead".into();
-        faults.push(|| "/webhook_url".into(), detail);
+    if let Some(Err(reason)) = request.webhook_url.as_deref().map(|url| check_webhook(url, webhooks)) {
+        faults.push(|| "/webhook_url".into(), || reason);
     }
+}
+
+fn check_webhook(url: &str, webhooks: Option<&dyn Webhooks>) -> Result<(), String> {
+    let none = "nobody is called from here: webhooks.key is not set; follow the job at /jobs/{id} instead";
+    webhooks.map_or(Err(none.into()), |webhooks| webhooks.check(url))
 }
 
 fn check_source(source: &Source, faults: &mut Faults) {
