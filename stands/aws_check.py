@@ -1,7 +1,8 @@
 """Deploys the template on an emulator of AWS with the real functions, over TLS, keys and policies enforced; then uses it.
 
-Usage: aws_check.py EXPANDED FUNCTIONS MINISTACK: the folder that infra/expand.py wrote with `--base` and bucket of this
-script (it says which when called with `base PORT`), the folder of the functions, and the emulator's program. Needs botocore.
+Usage: aws_check.py EXPANDED FUNCTIONS MINISTACK PORT CAUDAL: the folder that infra/expand.py wrote with `--base` and bucket
+of this script (it says which when called with `base PORT`), the folder of the functions, the emulator's program and port,
+and the binary. Needs botocore.
 """
 
 import concurrent.futures
@@ -127,10 +128,17 @@ def deploy(emulator, folder, functions):
 class Api:
     """The REST API as a client has it."""
 
-    def __init__(self, emulator, outputs):
+    def __init__(self, emulator, outputs, caudal):
+        self.caudal = caudal
         api = re.search(r"https://([^.]+)\.execute-api", outputs["Url"])[1]
         self.emulator, self.url = emulator, f"{emulator.url}/restapis/{api}/v1/_user_request_"
-        self.key = emulator.client("apigateway").get_api_key(apiKey=outputs["FirstKey"], includeValue=True)["value"]
+        self.key = self.run("keys", "create", "--owner", "check", "--stack", STACK).strip()
+
+    def run(self, *arguments):
+        """The binary, as somebody with the account's rights calls it."""
+        variables = dict(os.environ, AWS_ENDPOINT_URL=self.emulator.url, AWS_REGION=REGION, AWS_ACCESS_KEY_ID="root", AWS_SECRET_ACCESS_KEY="of-the-root",
+                         SSL_CERT_FILE=str(self.emulator.certificate))
+        return subprocess.run([self.caudal, *arguments], check=True, env=variables, stdout=subprocess.PIPE, text=True).stdout
 
     def call(self, method, path, body=None, key=True, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()} | ({"x-api-key": self.key if key is True else key} if key else {})
@@ -172,6 +180,11 @@ def jobs_and_keys(emulator, api, outputs):
     for place in (f"gpu_results/{job}/results.json", f"spark_results/{job}/final_results.json", f"analysis_results/{job}/analysis.json"):
         assert place in keys, (place, keys)
     assert any(key.startswith(f"normalized_data/{job}/") for key in keys)
+    other = api.run("keys", "create", "--owner", "other", "--stack", STACK).strip()
+    assert api.patiently("GET", f"/jobs/{job}", key=other)[0] == 404, "another owner's job is not found"
+    api.run("keys", "revoke", other, "--stack", STACK)
+    assert wait(lambda: api.patiently("GET", "/jobs", key=other)[0], lambda s: s == 403, 30) == 403
+    print("a key of another owner saw nothing of it, and after its end passed no more")
     print("403 without a key and with a wrong one, 400 for what is no job; with the key a job ran through the API, the orchestrator and gpu_processing to its objects")
 
 
@@ -259,20 +272,18 @@ def main():
     if sys.argv[1] == "base":
         print(base(sys.argv[2]))
         return
-    expanded, functions, program, port = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    expanded, functions, program, port, caudal = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
     emulator = Emulator(program, port)
     try:
         outputs = deploy(emulator, expanded, functions)
-        api = Api(emulator, outputs)
+        api = Api(emulator, outputs, caudal)
         jobs_and_keys(emulator, api, outputs)
         bucket_is_as_promised(emulator, outputs)
         throttling(api)
         role = decisions(emulator, outputs)
         a_right_is_missing(emulator, api, role)
         alarm(emulator)
-        for command in sys.argv[5:]:
-            subprocess.run(command, shell=True, check=True, env=dict(os.environ, AWS_ENDPOINT_URL=emulator.url, AWS_REGION=REGION, AWS_ACCESS_KEY_ID="root",
-                           AWS_SECRET_ACCESS_KEY="of-the-root", SSL_CERT_FILE=str(emulator.certificate), CAUDAL_URL=api.url, STACK=STACK))
+        print(api.run("aws", "smoke", "--stack", STACK, "--url", api.url))
     except BaseException:
         print(f"the emulator's log is {emulator.folder / 'emulator.log'}", file=sys.stderr)
         raise

@@ -139,10 +139,12 @@ def full_houses():
 def figures():
     health = proxy.event("GET", "/health/live", {}, b"")
     nothing = {"job": "01890a5d-ac96-774b-bcce-b302099a8057", "attempt": 1}
-    for name, event in (("orchestrator", health), ("gpu_processing", nothing)):
+    look = {"attempt": {"job": nothing["job"], "number": 1}, "do": "look"}
+    emr = {"CAUDAL__EMR__ON": "serverless", "CAUDAL__EMR__APPLICATION": "a", "CAUDAL__EMR__ROLE": "r"}
+    for name, event in (("orchestrator", health), ("gpu_processing", nothing), ("spark_launcher", look)):
         folder, times, resident = tempfile.mkdtemp(prefix="caudal-lambda-"), [], []
         for _ in range(COLD_STARTS):
-            environment = Environment(name, BINARIES / name, {k: v for k, v in settings(folder).items() if "FUNCTIONS" not in k})
+            environment = Environment(name, BINARIES / name, {k: v for k, v in settings(folder).items() if "FUNCTIONS" not in k} | emr)
             outcome, answer = environment.invoke(event, 30)
             times.append((time.perf_counter() - environment.started) * 1e3)
             resident.append(environment.resident_kib() / 1024)

@@ -5,26 +5,28 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
-use caudal_core::ports::{Ids, Pipeline};
+use caudal_core::ports::{Ids, Normalizer, Pipeline};
 use caudal_core::spark::SparkEngine;
-use caudal_normalize::CpuNormalizer;
+use caudal_core::uploads::Uploads;
+use caudal_normalize::{CardPort, DeviceRates, HostDevices, HostNormalizer, LocalCard, RatesCache};
 use caudal_orchestration::retry::Dice;
-use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
+use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports, QuotaLimits, Quotas};
 use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
-use caudal_storage::{Bucket, BucketRecords};
+use caudal_storage::{Bucket, BucketClaims, BucketRecords, BucketUploads, BucketUsage, Datasets};
 use tokio::task::AbortHandle;
 
 use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
 use crate::settings::Settings;
-use crate::{store, sweep};
+use crate::{store, sweep, webhooks};
 
 /// A running Caudal: the actors, and the way to the data that they leave.
 #[derive(Clone)]
 pub struct App {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
+    pub uploads: Arc<dyn Uploads>,
     planner: Arc<MeasuredPlanner>,
     bucket: Bucket,
     #[cfg(feature = "lambda-http")]
@@ -55,18 +57,31 @@ impl App {
         let spark: Arc<dyn SparkEngine> =
             Arc::new(SparkJobs::new(datasets.clone(), crate::spark::launcher(settings, &bucket)?));
         let calibration = Arc::new(BucketCalibration(bucket.clone()));
-        let planner = Arc::new(MeasuredPlanner::new(calibration, Some(spark.clone())));
+        let card = Card::of(settings, &datasets)?;
+        let devices = Arc::new(HostDevices::new(card.planned, calibration.clone()));
+        let planner = Arc::new(MeasuredPlanner::new(calibration, devices, Some(spark.clone())));
+        let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
+        let uploads =
+            BucketUploads::new(bucket.clone(), clock.clone(), ids.clone(), settings.uploads.limits()?);
+        // Only a process that stays goes on until a message is heard.
+        let webhooks = match takes_over {
+            true => webhooks::start(settings, &bucket, clock.clone(), ids.clone())?,
+            false => None,
+        };
         let ports = Ports {
-            clock: Arc::new(SystemClock::new()),
-            ids: Arc::new(RandomIds),
+            clock,
+            ids,
             records: Arc::new(BucketRecords::new(bucket.clone())),
+            claims: Arc::new(BucketClaims::new(bucket.clone())),
             sources,
             planner: planner.clone(),
-            normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
+            normalizer: functions.normalizer(card.normalizer),
             pipelines,
             spark: Some(spark.clone()),
+            webhooks,
             handover: functions.handover.clone(),
             dice: Arc::new(Dice::seeded(RandomIds.entry_id().as_u128() as u64)),
+            quotas: quotas(settings, takes_over)?,
             writer: RandomIds.entry_id(),
         };
         let options = OrchestratorOptions {
@@ -85,6 +100,7 @@ impl App {
         Ok(App {
             orchestrator,
             data: Arc::new(datasets),
+            uploads: Arc::new(uploads),
             planner,
             bucket,
             #[cfg(feature = "lambda-http")]
@@ -126,11 +142,56 @@ impl App {
     }
 }
 
+/// Where the settings limit what owners may have, servers count it.
+fn quotas(settings: &Settings, takes_over: bool) -> Result<Option<Arc<Quotas>>> {
+    let limits = QuotaLimits {
+        concurrent_jobs: settings.limits.concurrent_jobs(),
+        elements_per_day: settings.limits.elements_per_day(),
+    };
+    if !takes_over || limits == QuotaLimits::default() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Quotas::new(limits, Arc::new(BucketUsage::new(store::open(settings)?))))))
+}
+
 impl App {
     /// Sweeps the bucket in the background, as often as the settings say.
     pub fn sweep_now_and_then(&self, settings: &Settings) -> Option<AbortHandle> {
         let (every, retention) = (settings.retention.sweeps()?, settings.retention.retention());
         Some(tokio::spawn(sweep::keep_sweeping(self.bucket.clone(), retention, every)).abort_handle())
+    }
+}
+
+/// The card that jobs are planned for, and who normalises: this host, or a worker that the settings name.
+struct Card {
+    planned: Arc<dyn CardPort>,
+    normalizer: Arc<dyn Normalizer>,
+}
+
+impl Card {
+    fn of(settings: &Settings, datasets: &Datasets) -> Result<Card> {
+        let local = Arc::new(HostNormalizer::new(datasets.clone()));
+        if settings.gpu.worker.is_empty() {
+            return Ok(Card { planned: Arc::new(LocalCard), normalizer: local });
+        }
+        Card::of_worker(settings, datasets, local)
+    }
+
+    #[cfg(feature = "gpu-worker")]
+    fn of_worker(settings: &Settings, datasets: &Datasets, local: Arc<dyn Normalizer>) -> Result<Card> {
+        use crate::gpu_worker::{RemoteNormalizer, WorkerCard, WorkerClient};
+        let (url, token) = (&settings.gpu.worker, settings.gpu.token()?);
+        let client = Arc::new(WorkerClient::new(url, token, datasets.clone())?);
+        Ok(Card {
+            planned: Arc::new(WorkerCard(client.clone())),
+            normalizer: Arc::new(RemoteNormalizer { client, datasets: datasets.clone(), local }),
+        })
+    }
+
+    #[cfg(not(feature = "gpu-worker"))]
+    fn of_worker(_: &Settings, _: &Datasets, _: Arc<dyn Normalizer>) -> Result<Card> {
+        let detail = "gpu.worker is set, and this build asks none";
+        Err(caudal_core::Error::new(caudal_core::ErrorKind::UnavailableEngine, detail))
     }
 }
 
@@ -159,6 +220,19 @@ impl CalibrationCache for BucketCalibration {
     async fn store(&self, calibration: &Calibration) {
         if let Err(error) = self.0.put_calibration(&Calibration::fingerprint(), calibration).await {
             tracing::warn!(%error, "the calibration could not be kept; it will be measured again");
+        }
+    }
+}
+
+#[async_trait]
+impl RatesCache for BucketCalibration {
+    async fn load(&self, card: &str) -> Option<DeviceRates> {
+        self.0.calibration(&Calibration::fingerprint_with(card)).await
+    }
+
+    async fn store(&self, card: &str, rates: &DeviceRates) {
+        if let Err(error) = self.0.put_calibration(&Calibration::fingerprint_with(card), rates).await {
+            tracing::warn!(%error, "what the GPU costs could not be kept; it will be measured again");
         }
     }
 }

@@ -43,6 +43,12 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
             spark.map(|s| format!("{} in {} (found by {})", s.version, s.home.display(), s.found)),
         )
     });
+    let gpu = tokio::task::spawn_blocking(crate::gpu::describe).await.map(|gpu| Finding {
+        name: "gpu",
+        state: if gpu.state == "ok" { State::Ok } else { State::Missing },
+        detail: gpu.detail,
+        hint: gpu.hint,
+    });
     let fallen = |name| move |_| finding(name, State::Missing, "looking for it stopped".into());
     vec![
         finding("version", State::Ok, env!("CARGO_PKG_VERSION").into()),
@@ -52,7 +58,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
         java.unwrap_or_else(fallen("java")),
         spark.unwrap_or_else(fallen("spark")),
         finding("spark master", State::Ok, settings.spark.master.clone()),
-        finding("gpu", State::Missing, "this build has no GPU support".into()),
+        gpu.unwrap_or_else(fallen("gpu")),
     ]
 }
 

@@ -10,6 +10,10 @@ pub mod doctor;
 mod emr;
 #[cfg(feature = "orchestrator")]
 mod functions;
+#[cfg(feature = "orchestrator")]
+mod gpu;
+#[cfg(feature = "gpu-worker")]
+pub mod gpu_worker;
 mod host;
 #[cfg(feature = "server")]
 mod issuer;
@@ -18,15 +22,21 @@ pub mod lambda;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod settings;
-#[cfg(feature = "emr")]
+#[cfg(all(feature = "emr", feature = "server"))]
 pub mod smoke;
 #[cfg(feature = "orchestrator")]
 pub mod spark;
+#[cfg(feature = "emr")]
+pub mod stack;
 mod store;
 #[cfg(feature = "orchestrator")]
 pub mod sweep;
+#[cfg(feature = "orchestrator")]
+mod webhooks;
 
 pub use caudal_storage::{file_uri, is_s3};
+#[cfg(feature = "server")]
+pub use caudal_webhooks::SigningKey;
 #[cfg(feature = "orchestrator")]
 pub use compose::App;
 pub use settings::Settings;

@@ -9,12 +9,14 @@ use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::limits::BodyTime;
 use caudal_gateway::origin::Origins;
 use caudal_gateway::tls::{Tls, TlsFiles};
-use caudal_gateway::{ERROR_PAGES, Gateway, GatewayOptions, Serving, WireLimits};
+use caudal_gateway::{BodyBudget, BodyLimits, ERROR_PAGES, Gateway, GatewayOptions, Serving, WireLimits};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::access;
 use crate::compose::App;
+use crate::gpu::Host;
 use crate::settings::{AuthRequired, Settings};
 
 /// Who can reach an API, and whether they have to say who they are.
@@ -26,25 +28,34 @@ pub struct Reach {
     pub own: bool,
 }
 
-/// The API over a running [`App`].
+/// The API over a running [`App`]; answers that go on for long end when `closing` becomes true.
 ///
 /// # Errors
 /// `InvalidRequest` for a wrong setting.
-pub fn router(app: &App, settings: &Settings, reach: Reach) -> Result<Router> {
+pub fn router(
+    app: &App,
+    settings: &Settings,
+    reach: Reach,
+    closing: watch::Receiver<bool>,
+) -> Result<Router> {
     let server = &settings.server;
     Ok(caudal_gateway::router(Gateway {
         orchestrator: app.orchestrator.clone(),
         data: app.data.clone(),
+        system: Arc::new(Host { memory_limit: settings.memory_limit()? }),
+        uploads: app.uploads.clone(),
+        budget: BodyBudget::new(server.body_memory()?),
         guard: access::guard(settings, reach.required)?,
         limits: access::limits(settings),
         options: GatewayOptions {
-            max_body_bytes: bytes(server.max_body()?),
+            body: BodyLimits { max_sent: server.max_body()?, max_decoded: server.max_decompressed()? },
             default_wait: server.default_wait(),
             max_wait: server.max_wait(),
             body_time: BodyTime { idle: server.idle_time(), slowest: server.slowest_body()? },
             origins: origins(settings, reach),
             error_pages: ERROR_PAGES.into(),
         },
+        closing,
     }))
 }
 
@@ -68,6 +79,7 @@ pub struct Server {
     router: Router,
     serving: Serving,
     app: App,
+    closing: watch::Sender<bool>,
     drain: Duration,
     sweeper: Option<AbortHandle>,
 }
@@ -98,7 +110,9 @@ impl Server {
         let app = App::start(settings, true).await?;
         let sweeper = app.sweep_now_and_then(settings);
         let drain = settings.server.drain();
-        Ok(Server { listener, router: router(&app, settings, reach)?, serving, app, drain, sweeper })
+        let (closing, closed) = watch::channel(false);
+        let router = router(&app, settings, reach, closed)?;
+        Ok(Server { listener, router, serving, app, closing, drain, sweeper })
     }
 
     /// Where it listens; the port is the one that was taken.
@@ -124,11 +138,10 @@ impl Server {
         reload: impl AsyncFnMut(),
     ) -> Result<()> {
         self.app.measure_host();
-        let (told, mut heard) = tokio::sync::watch::channel(false);
+        let (closing, mut heard) = (self.closing.clone(), self.closing.subscribe());
         let stop = async move {
             shutdown.await;
-            // Heard as long as the server runs.
-            let _ = told.send(true);
+            closing.send_replace(true);
         };
         let orchestrator = self.app.orchestrator.clone();
         let drain = async move {
@@ -156,7 +169,7 @@ impl Server {
     }
 }
 
-fn serving(settings: &Settings) -> Result<Serving> {
+pub(crate) fn serving(settings: &Settings) -> Result<Serving> {
     let server = &settings.server;
     let tls = server.tls()?.map(|(certificate, key)| Tls::load(TlsFiles { certificate, key })).transpose()?;
     Ok(Serving {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, PriceList, Result};
-use caudal_storage::{Retention, S3Location, is_s3};
+use caudal_storage::{Retention, S3Location, UploadLimits, is_s3};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
@@ -22,6 +22,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     pub sources: SourceSettings,
     pub server: ServerSettings,
+    pub uploads: UploadSettings,
+    pub webhooks: WebhookSettings,
     pub auth: AuthSettings,
     pub limits: LimitSettings,
     pub cors: CorsSettings,
@@ -31,6 +33,7 @@ pub struct Settings {
     pub orchestration: OrchestrationSettings,
     pub retention: RetentionSettings,
     pub functions: FunctionSettings,
+    pub gpu: GpuSettings,
     pub prices: PriceList,
     /// AWS's own variables, which are the environment's and no settings.
     #[serde(skip)]
@@ -123,6 +126,8 @@ pub struct ServerSettings {
     max_wait_seconds: f64,
     drain_seconds: f64,
     max_body: String,
+    max_decompressed: String,
+    body_memory: String,
     tls_certificate: String,
     tls_key: String,
     pub hosts: Vec<String>,
@@ -171,12 +176,22 @@ impl AuthSettings {
 pub struct LimitSettings {
     requests_per_second: f64,
     burst: u32,
+    concurrent_jobs: u64,
+    elements_per_day: u64,
 }
 
 impl LimitSettings {
     /// Requests a second, and at once.
     pub fn rate(&self) -> Option<(f64, u32)> {
         (self.requests_per_second > 0.0).then_some((self.requests_per_second, self.burst))
+    }
+
+    pub fn concurrent_jobs(&self) -> Option<u64> {
+        (self.concurrent_jobs > 0).then_some(self.concurrent_jobs)
+    }
+
+    pub fn elements_per_day(&self) -> Option<u64> {
+        (self.elements_per_day > 0).then_some(self.elements_per_day)
     }
 
     fn check(&self) -> Result<()> {
@@ -226,6 +241,74 @@ pub enum AuthRequired {
     /// Where other machines reach the server.
     Auto,
     Always,
+}
+
+/// Calls to clients' own servers; none without a key.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    key: String,
+    allow_private: bool,
+    allow_http: bool,
+    attempt_seconds: f64,
+    first_pause_seconds: f64,
+}
+
+impl std::fmt::Debug for WebhookSettings {
+    /// The key is secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WebhookSettings(key: {})", if self.key.is_empty() { "none" } else { "…" })
+    }
+}
+
+#[cfg(feature = "server")]
+impl WebhookSettings {
+    /// The key that all owners' keys come from, where it is set.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where it is no key.
+    pub fn key(&self) -> Result<Option<caudal_webhooks::SigningKey>> {
+        if self.key.is_empty() {
+            return Ok(None);
+        }
+        let key = caudal_webhooks::SigningKey::parse(&self.key);
+        let wrong =
+            || invalid("webhooks.key: expected what `caudal webhook-key new` prints, found something else");
+        key.map(Some).ok_or_else(wrong)
+    }
+
+    /// How messages are sent; `None` without a key.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the key is none.
+    pub fn options(&self) -> Result<Option<caudal_webhooks::CourierOptions>> {
+        let sending = caudal_webhooks::SendingOptions {
+            allow_private: self.allow_private,
+            allow_http: self.allow_http,
+            time: Duration::from_secs_f64(self.attempt_seconds),
+        };
+        let first_pause = Duration::from_secs_f64(self.first_pause_seconds);
+        Ok(self.key()?.map(|key| caudal_webhooks::CourierOptions { key, sending, first_pause }))
+    }
+}
+
+/// Bodies that lie in the bucket until a job reads them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadSettings {
+    max_size: String,
+    keep_hours: f64,
+}
+
+impl UploadSettings {
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn limits(&self) -> Result<UploadLimits> {
+        Ok(UploadLimits {
+            max_size: byte_size("uploads.max_size", &self.max_size)?,
+            keep: Duration::from_secs_f64(self.keep_hours * 3600.0),
+        })
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -330,6 +413,40 @@ pub struct FunctionSettings {
     stage_seconds: f64,
 }
 
+/// A worker that does the normalisation stage on its GPU, and what this process does as one.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuSettings {
+    pub worker: String,
+    token: String,
+    pub worker_jobs: usize,
+}
+
+impl std::fmt::Debug for GpuSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "worker {:?}, {} jobs, a token that is not shown", self.worker, self.worker_jobs)
+    }
+}
+
+/// Characters of a token at least: fewer could be guessed.
+const TOKEN_LENGTH: usize = 16;
+
+impl GpuSettings {
+    /// What a worker and those who ask it both know.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where it is too short to be a secret.
+    pub fn token(&self) -> Result<String> {
+        match self.token.len() >= TOKEN_LENGTH && self.token.bytes().all(|b| b.is_ascii_graphic()) {
+            true => Ok(self.token.clone()),
+            false => Err(invalid(format!(
+                "gpu.token: expected at least {TOKEN_LENGTH} letters, digits and signs, such as \
+                 `openssl rand -hex 24` gives; set it with CAUDAL__GPU__TOKEN"
+            ))),
+        }
+    }
+}
+
 /// What the command line says; `None` leaves a setting as it was.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -407,6 +524,11 @@ impl Settings {
         self.cors.check()?;
         self.orchestration.check()?;
         self.retention.check()?;
+        if !(0.001..=87_600.0).contains(&self.uploads.keep_hours) {
+            return Err(invalid("uploads.keep_hours is between 0.001 and 87600 hours"));
+        }
+        self.uploads.limits()?;
+        self.check_webhooks()?;
         if !(0.0..=3600.0).contains(&self.server.drain_seconds) {
             return Err(invalid("server.drain_seconds is between 0 and 3600 seconds"));
         }
@@ -423,6 +545,24 @@ impl Settings {
         if !(1.0..=900.0).contains(&self.functions.stage_seconds) {
             return Err(invalid("functions.stage_seconds is between 1 and 900 seconds"));
         }
+        if self.gpu.worker_jobs == 0 {
+            return Err(invalid("gpu.worker_jobs is 1 or more"));
+        }
+        if !self.gpu.worker.is_empty() {
+            self.gpu.token()?;
+        }
+        Ok(())
+    }
+
+    fn check_webhooks(&self) -> Result<()> {
+        let times = [self.webhooks.attempt_seconds, self.webhooks.first_pause_seconds];
+        if times.iter().any(|seconds| !(0.01..=3600.0).contains(seconds)) {
+            let detail =
+                "webhooks.attempt_seconds and webhooks.first_pause_seconds are between 0.01 and 3600 seconds";
+            return Err(invalid(detail));
+        }
+        #[cfg(feature = "server")]
+        self.webhooks.key()?;
         Ok(())
     }
 
@@ -576,6 +716,22 @@ impl ServerSettings {
         byte_size("server.max_body", &self.max_body)
     }
 
+    /// Bytes of a body once it is decompressed.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn max_decompressed(&self) -> Result<u64> {
+        byte_size("server.max_decompressed", &self.max_decompressed)
+    }
+
+    /// Bytes that the bodies of all requests may take at once.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where the size cannot be read.
+    pub fn body_memory(&self) -> Result<u64> {
+        byte_size("server.body_memory", &self.body_memory)
+    }
+
     /// # Errors
     /// `InvalidRequest` where the size cannot be read.
     pub fn max_headers(&self) -> Result<u64> {
@@ -614,6 +770,8 @@ impl ServerSettings {
 
     fn check(&self) -> Result<()> {
         self.max_body()?;
+        self.max_decompressed()?;
+        self.body_memory()?;
         self.slowest_body()?;
         self.tls()?;
         let waits = [self.default_wait_seconds, self.max_wait_seconds];

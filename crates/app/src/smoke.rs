@@ -3,16 +3,23 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use caudal_aws::{AwsClient, Call, Refusal, Service, xml};
-use caudal_core::{Error, ErrorKind, Result};
+use caudal_aws::{Call, Refusal, Service, xml};
+use caudal_core::Result;
+use caudal_core::identity::Scope;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::access::{KeyOrder, create_key, revoke_key};
 use crate::settings::Settings;
+use crate::stack::{Stack, unseen};
 
 /// How long the job may take, and the pause between two looks at it.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long the key of a look holds at most, and how long API Gateway may take to know it.
+const KEY_HOLDS: Duration = Duration::from_secs(3600);
+const KEY_KNOWN: Duration = Duration::from_secs(60);
 
 /// The alarms that a stack has at least.
 const ALARMS: usize = 10;
@@ -25,69 +32,42 @@ pub struct Check {
     pub detail: String,
 }
 
-/// What a stack says of itself.
-struct Stack {
-    name: String,
-    url: String,
-    bucket: String,
-    key: String,
-}
-
 struct Smoke<'t> {
-    client: AwsClient,
-    stack: Stack,
+    stack: &'t Stack,
+    url: String,
+    key: String,
     checks: Vec<Check>,
     tell: &'t (dyn Fn(&Check) + Sync),
 }
 
-/// Checks everything; `tell` is told each check once it is done, and all are returned.
+/// Checks everything; `tell` is told each check once it is done, and all are returned. The key that this takes is made for
+/// it and ended after it.
 ///
 /// # Errors
 /// What keeps the stack from being looked at: no credentials, no such stack.
 pub async fn smoke(
     settings: &Settings,
-    stack: &str,
+    stack: Stack,
     url: Option<&str>,
     tell: &(dyn Fn(&Check) + Sync),
 ) -> Result<Vec<Check>> {
-    let client = AwsClient::new(settings.aws.all())?;
-    let stack =
-        described(&client, stack, url).await.map_err(|e| unseen(&e, "the stack cannot be looked at"))?;
-    let stack = stack.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "the stack has no outputs Url, Bucket and FirstKey")
-            .hint("is it one of infra/template.yaml, and is its deployment complete?")
-    })?;
-    let mut smoke = Smoke { client, stack, checks: Vec::new(), tell };
-    smoke.everything().await.map_err(|e| unseen(&e, "the deployment cannot be looked at"))?;
-    Ok(smoke.checks)
-}
-
-async fn described(
-    client: &AwsClient,
-    name: &str,
-    url: Option<&str>,
-) -> std::result::Result<Option<Stack>, Refusal> {
-    let call = Call::form(Service::CLOUDFORMATION, "2010-05-15", "DescribeStacks", &[("StackName", name)]);
-    let answer = client.call(&call).await?;
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    let output = |wanted: &str| {
-        let members = xml::contents(&text, "member");
-        let found = members.into_iter().find(|m| xml::text(m, "OutputKey").as_deref() == Some(wanted))?;
-        xml::text(found, "OutputValue")
+    let order = KeyOrder {
+        owner: "smoke".into(),
+        label: Some("caudal aws smoke".into()),
+        scopes: [Scope::Submit, Scope::Read].into_iter().collect(),
+        lifetime: Some(KEY_HOLDS),
     };
-    let key = match output("FirstKey") {
-        None => return Ok(None),
-        Some(id) => {
-            let path = format!("/apikeys/{id}?includeValue=true");
-            let call = Call::json(Service::API_GATEWAY, Method::GET, path, &Value::Null);
-            client.call(&call).await?.json()?["value"].as_str().map(str::to_owned)
-        }
-    };
-    let (Some(own), Some(bucket), Some(key)) = (output("Url"), output("Bucket"), key) else {
-        return Ok(None);
-    };
-    let url = url.map_or(own, str::to_owned).trim_end_matches('/').to_owned();
-    Ok(Some(Stack { name: name.to_owned(), url, bucket, key }))
+    let key = create_key(settings, order).await?;
+    let id = key.key.id.clone();
+    stack.attach(&id, key.text.reveal()).await?;
+    let url = url.unwrap_or(&stack.url).trim_end_matches('/').to_owned();
+    let mut smoke = Smoke { stack: &stack, url, key: key.text.reveal().to_owned(), checks: Vec::new(), tell };
+    let seen = smoke.everything().await;
+    let checks = smoke.checks;
+    stack.detach(&id).await?;
+    revoke_key(settings, &id).await?;
+    seen.map_err(|e| unseen(&e, "the deployment cannot be looked at"))?;
+    Ok(checks)
 }
 
 impl Smoke<'_> {
@@ -115,13 +95,14 @@ impl Smoke<'_> {
         body: Option<&Value>,
         with_key: bool,
     ) -> std::result::Result<(u16, Value), Refusal> {
-        let key = if with_key { self.stack.key.as_str() } else { "" };
+        let key = if with_key { self.key.as_str() } else { "" };
         let headers = [("content-type", "application/json"), ("prefer", "respond-async"), ("x-api-key", key)];
         let headers = if with_key { &headers[..] } else { &headers[..2] };
-        let uri = format!("{}{path}", self.stack.url);
+        let uri = format!("{}{path}", self.url);
         let sent = body.map_or_else(Bytes::new, |body| body.to_string().into());
         loop {
-            let (status, answer) = self.client.plain(method.clone(), &uri, headers, sent.clone()).await?;
+            let (status, answer) =
+                self.stack.client.plain(method.clone(), &uri, headers, sent.clone()).await?;
             match status {
                 429 => tokio::time::sleep(PAUSE).await,
                 _ => return Ok((status, serde_json::from_slice(&answer).unwrap_or_default())),
@@ -133,7 +114,13 @@ impl Smoke<'_> {
     async fn job(&mut self) -> std::result::Result<Option<String>, Refusal> {
         let request = json!({"data": [1, 2, null, 4, 100], "pipeline_type": "both"});
         let begun = tokio::time::Instant::now();
-        let (status, answer) = self.api(Method::POST, "/process", Some(&request), true).await?;
+        let (status, answer) = loop {
+            match self.api(Method::POST, "/process", Some(&request), true).await? {
+                // API Gateway takes a while to know a new key.
+                (403, _) if begun.elapsed() < KEY_KNOWN => tokio::time::sleep(PAUSE).await,
+                answer => break answer,
+            }
+        };
         let Some(job) = answer["job_id"].as_str().map(str::to_owned) else {
             self.check("job taken in", false, format!("{status}: {answer}"));
             return Ok(None);
@@ -161,7 +148,7 @@ impl Smoke<'_> {
 
     async fn s3(&self, path: &str) -> std::result::Result<caudal_aws::Answer, Refusal> {
         let path = format!("/{}{path}", self.stack.bucket);
-        self.client.call(&Call::json(Service::S3, Method::GET, path, &Value::Null)).await
+        self.stack.client.call(&Call::json(Service::S3, Method::GET, path, &Value::Null)).await
     }
 
     async fn objects(&mut self, job: &str) -> std::result::Result<(), Refusal> {
@@ -210,7 +197,7 @@ impl Smoke<'_> {
         let prefix = format!("{}-", self.stack.name);
         let fields = [("AlarmNamePrefix", prefix.as_str()), ("MaxRecords", "100")];
         let call = Call::form(Service::CLOUDWATCH, "2010-08-01", "DescribeAlarms", &fields);
-        let answer = self.client.call(&call).await?;
+        let answer = self.stack.client.call(&call).await?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         let names = xml::contents(&text, "AlarmName").len();
         self.check("alarms", names >= ALARMS, format!("{names}, of {ALARMS} or more"));
@@ -224,8 +211,4 @@ impl Smoke<'_> {
         self.check("somebody told", told >= names.min(ALARMS), format!("{told} alarms tell a topic"));
         Ok(())
     }
-}
-
-fn unseen(refusal: &Refusal, what: &str) -> Error {
-    refusal.explain(ErrorKind::UnavailableEngine, what)
 }

@@ -191,7 +191,8 @@ pub struct Error {
     pub faults: Faults,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
-    /// Seconds after which whoever refused wants to be asked again, where it said so.
+    /// Seconds after which the same request may succeed, where that is known better than by its kind: whoever refused
+    /// said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
     #[serde(skip)]

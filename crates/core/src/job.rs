@@ -61,6 +61,9 @@ impl PipelineKind {
     }
 }
 
+/// The name of a GPU as the device of a plan.
+pub const GPU_DEVICE: &str = "gpu";
+
 /// What was decided for a job once its source was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -77,6 +80,9 @@ pub struct Plan {
     pub device: String,
     /// Why the device is not the one that was hoped for.
     pub fallback_reason: Option<String>,
+    /// Whether both devices are timed.
+    #[serde(default)]
+    pub compare_devices: bool,
     /// Why this engine, device, pipeline and output format.
     pub why: String,
 }

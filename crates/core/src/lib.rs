@@ -4,6 +4,7 @@
 //! was decided, a [`ports::StageInput`] is one attempt that is running. Nothing here does I/O.
 
 pub mod cell;
+pub mod claims;
 pub mod decimal;
 pub mod error;
 pub mod export;
@@ -18,6 +19,10 @@ pub mod request;
 pub mod results;
 pub mod spark;
 pub mod state;
+pub mod system;
+pub mod uploads;
+pub mod usage;
+pub mod webhooks;
 
 pub use error::{Error, ErrorKind, Result};
 pub use fault::{Fault, Faults};

@@ -14,6 +14,7 @@ use crate::journal::{Beat, JournalEntry, Lease};
 use crate::request::{InlineTable, JobRequest};
 use crate::results::{Analysis, FinalResponse, GpuProcessing, PipelineResult, SparkProcessing, StoredPaths};
 use crate::state::JobState;
+use crate::system::SystemDescription;
 
 /// Wall-clock and monotonic time.
 pub trait Clock: Send + Sync {
@@ -108,6 +109,30 @@ pub trait Sources: Send + Sync {
 #[async_trait]
 pub trait Planner: Send + Sync {
     async fn plan(&self, request: &JobRequest, source: &SourceDescription) -> Result<Plan>;
+}
+
+/// A device that was chosen for the normalisation stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChosenDevice {
+    /// As it appears in plans: `cpu` or [`GPU_DEVICE`](crate::job::GPU_DEVICE).
+    pub device: &'static str,
+    pub why: String,
+    /// Why it is not the one that was hoped for.
+    pub fallback_reason: Option<String>,
+}
+
+/// Chooses the device of the normalisation stage.
+#[async_trait]
+pub trait DevicePlanner: Send + Sync {
+    /// # Errors
+    /// [`ErrorKind::UnavailableEngine`] where a device was asked for that is not there.
+    async fn device(&self, request: &JobRequest, source: &SourceDescription) -> Result<ChosenDevice>;
+}
+
+/// Says what this host has: `GET /system`.
+#[async_trait]
+pub trait SystemReport: Send + Sync {
+    async fn system(&self) -> SystemDescription;
 }
 
 /// The normalisation stage: writes the normalised data and says what it did. Running it twice leaves

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The most elements that `data` may hold in all; a file has no such limit.
 pub const MAX_INLINE_ELEMENTS: u64 = 1_000_000;
 
+/// The most columns that one job processes.
+pub const MAX_COLUMNS: usize = 16_384;
+
 /// The column name of an array without a name.
 pub const UNNAMED_COLUMN: &str = "value";
 
@@ -135,6 +138,9 @@ pub struct JobRequest {
     pub statistics: StatisticsLevel,
     #[serde(default)]
     pub device: DeviceChoice,
+    /// Whether the normalisation stage is timed on both devices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compare_devices: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spark_config: Option<SparkConfig>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

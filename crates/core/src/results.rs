@@ -94,12 +94,27 @@ record! {
     /// What the normalisation stage did: `gpu_results/{job_id}/results.json`.
     GpuProcessing {
         device: String,
+        /// The card's own name, where a GPU did the work.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device_name: Option<String>,
         gpu_used: bool,
         fallback_reason: Option<String>,
         /// Seconds.
         processing_time: f64,
         normalization: Normalization,
         columns: IndexMap<String, NormalizedColumn>,
+        /// Where the job asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comparison: Option<DeviceComparison>,
+    }
+}
+record! {
+    /// The stage timed on both devices in the same run, from the source to normalised rows that are not kept.
+    DeviceComparison {
+        cpu_seconds: Option<f64>,
+        gpu_seconds: Option<f64>,
+        /// Why one is missing.
+        reason: Option<String>,
     }
 }
 record! {

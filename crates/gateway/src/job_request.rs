@@ -7,7 +7,7 @@ use caudal_core::request::{
 };
 use indexmap::IndexMap;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A job: exactly one of `data` and `source`, and settings that all have defaults. A field that is not listed is
 /// refused by name.
@@ -67,18 +67,53 @@ pub struct JobSettings {
     pub engine: Option<EngineChoice>,
     /// `full` when it is not given.
     pub statistics: Option<StatisticsLevel>,
-    /// `auto` when it is not given. `gpu` is refused: it is not built yet.
+    /// `auto` when it is not given: the quicker device by what was measured on the host.
     pub device: Option<DeviceChoice>,
+    /// Whether the normalisation stage is timed on CPU and GPU, for `gpu_vs_cpu_speedup`; `false` when it is not given.
+    pub compare_devices: Option<bool>,
     pub spark_config: Option<SparkConfig>,
     /// `json` up to 1,000,000 elements and `parquet` beyond, when it is not given.
     pub output_format: Option<OutputFormat>,
     /// US dollars, 0 or more.
     #[schema(minimum = 0.0)]
     pub max_cost_usd: Option<f64>,
-    /// Refused: it is not built yet.
+    /// Called when the job has ended, with a signed message; refused where the server has no key to sign with.
     #[schema(format = "uri")]
     pub webhook_url: Option<String>,
     /// Seconds within which the job has to end; it fails where it does not. As the server allows when it is not given.
     #[schema(exclusive_minimum = 0.0, maximum = 2_592_000.0)]
     pub deadline_seconds: Option<f64>,
+}
+
+/// The settings as query parameters, where the body is data. With a request as JSON they stand in it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a schema alone, as the others here")]
+pub struct DataQuery {
+    /// Names of the columns to process; repeat it for more.
+    #[param(example = json!(["height"]))]
+    columns: Option<Vec<String>>,
+    /// A condition in SQL.
+    #[param(rename = "where", example = "height > 1.5")]
+    condition: Option<String>,
+    /// An expression in SQL; repeat it for more.
+    select: Option<Vec<String>>,
+    /// A whole query over the table `source`.
+    sql: Option<String>,
+    #[param(example = "robust")]
+    normalization: Option<Normalization>,
+    pipeline_type: Option<PipelineType>,
+    engine: Option<EngineChoice>,
+    statistics: Option<StatisticsLevel>,
+    device: Option<DeviceChoice>,
+    /// The settings of Spark as an object of JSON.
+    #[param(value_type = Option<String>, example = "{\"executor_instances\":2}")]
+    spark_config: Option<SparkConfig>,
+    output_format: Option<OutputFormat>,
+    /// US dollars, 0 or more.
+    #[param(minimum = 0.0)]
+    max_cost_usd: Option<f64>,
+    /// Called when the job has ended, with a signed message.
+    #[param(format = "uri")]
+    webhook_url: Option<String>,
 }

@@ -8,20 +8,29 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use caudal_core::export::NormalizedData;
+use caudal_core::ports::SystemReport;
+use caudal_core::uploads::Uploads;
 use caudal_orchestration::Orchestrator;
+use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::limits::{BodyTime, Limits};
 use crate::origin::Origins;
 
+pub mod api_page;
+mod body;
 mod byte_range;
+mod compression;
 pub mod data;
+mod digest;
 pub mod error_pages;
+pub mod events;
 mod header_list;
 pub mod health;
+mod idempotency;
 pub mod identity;
 pub mod job_request;
 pub mod jobs;
@@ -35,10 +44,14 @@ mod parameters;
 mod prefer;
 pub mod problem;
 pub mod process;
+mod query_settings;
 mod server;
+pub mod system;
 pub mod tls;
+pub mod uploads;
 mod wire;
 
+pub use body::{BodyBudget, BodyLimits};
 pub use error_pages::ERROR_PAGES;
 pub use identity::Guard;
 pub use openapi::openapi;
@@ -50,15 +63,21 @@ pub use wire::WireLimits;
 pub struct Gateway {
     pub orchestrator: Orchestrator,
     pub data: Arc<dyn NormalizedData>,
+    pub system: Arc<dyn SystemReport>,
+    pub uploads: Arc<dyn Uploads>,
+    /// The room that the bodies of all requests share.
+    pub budget: BodyBudget,
     pub guard: Guard,
     pub limits: Limits,
     pub options: GatewayOptions,
+    /// Becomes true when the server stops: answers that go on for long end then.
+    pub closing: watch::Receiver<bool>,
 }
 
 #[derive(Clone, Debug)]
 pub struct GatewayOptions {
-    /// The longest request body that is read.
-    pub max_body_bytes: usize,
+    /// What the body of `POST /process` is bound by.
+    pub body: BodyLimits,
     /// How long `POST /process` waits when the client says nothing.
     pub default_wait: Duration,
     /// The longest wait that a client may ask for.
@@ -78,11 +97,13 @@ pub fn router(gateway: Gateway) -> Router {
     router
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(gateway.options.max_body_bytes))
+        // No handler takes a body as it comes: `body` reads them, within its bounds.
+        .layer(DefaultBodyLimit::max(0))
         .layer(from_fn_with_state(gateway.clone(), limits::watch_body))
         .layer(from_fn_with_state(gateway.clone(), identity::authenticate))
         .layer(from_fn_with_state(gateway.clone(), origin::check_origin))
         .layer(from_fn_with_state(gateway.clone(), problem::render))
+        .layer(from_fn(compression::compress))
         .with_state(gateway)
 }
 
@@ -93,10 +114,17 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::status))
         .routes(routes!(jobs::result))
+        .routes(routes!(events::events))
         .routes(routes!(data::data))
+        .routes(routes!(uploads::begin))
+        .routes(routes!(uploads::find, uploads::remove))
+        .routes(routes!(uploads::put_part))
+        .routes(routes!(uploads::complete))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(system::system))
+        .routes(routes!(api_page::api_page))
         .routes(routes!(error_pages::page))
         .routes(routes!(openapi::document))
 }

@@ -1,37 +1,12 @@
-//! Media types: what a body is, and which form of the data an `Accept` header asks for (RFC 9110 §12.5.1).
+//! Media types: which form of the data an `Accept` header asks for (RFC 9110 §12.5.1).
 
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::ACCEPT;
 use caudal_core::export::ExportFormat;
 use caudal_core::{Error, ErrorKind};
 
 use crate::header_list::{elements, split_unquoted};
 use crate::problem::Problem;
-
-/// Checks that a body is JSON by its headers; without a `Content-Type` it is taken for JSON.
-///
-/// # Errors
-/// `UnsupportedMediaType` that names what is read.
-pub fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let unsupported = |detail| {
-        let hint = "send the request as application/json (or another +json type), not compressed";
-        Error::new(ErrorKind::UnsupportedMediaType, detail).hint(hint).into()
-    };
-    if let Some(coding) =
-        elements(headers, &CONTENT_ENCODING).iter().find(|c| !c.eq_ignore_ascii_case("identity"))
-    {
-        return Err(unsupported(format!("a body with the content encoding \"{coding}\" is not read here")));
-    }
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = media_type == "application/json" || media_type.ends_with("+json");
-    if is_json {
-        Ok(())
-    } else {
-        Err(unsupported(format!("a body of type \"{media_type}\" is not read here")))
-    }
-}
 
 /// The form of the data that `Accept` asks for; `None` is "as it is stored", which is the answer where
 /// the client does not mind.
@@ -124,12 +99,6 @@ mod tests {
         export_format(&headers).map_err(|problem| problem.kind())
     }
 
-    fn body(name: axum::http::HeaderName, value: &str) -> Result<(), ErrorKind> {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, value.parse().expect("a header"));
-        expect_json(&headers).map_err(|problem| problem.kind())
-    }
-
     #[test]
     fn every_format_is_chosen_by_its_own_media_type() {
         for format in ExportFormat::ALL {
@@ -169,22 +138,5 @@ mod tests {
         for value in ["image/png", "text/html;q=0.3", "*/*;q=0"] {
             assert_eq!(accept(value), Err(ErrorKind::NotAcceptable), "{value}");
         }
-    }
-
-    #[test]
-    fn a_body_is_json_by_its_type_or_by_having_none() {
-        assert_eq!(expect_json(&HeaderMap::new()).map_err(|p| p.kind()), Ok(()));
-        for value in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.caudal+json"] {
-            assert_eq!(body(CONTENT_TYPE, value), Ok(()), "{value}");
-        }
-        for value in ["image/png", "text/json", "application/x-www-form-urlencoded", ""] {
-            assert_eq!(body(CONTENT_TYPE, value), Err(ErrorKind::UnsupportedMediaType), "{value}");
-        }
-    }
-
-    #[test]
-    fn a_compressed_body_is_not_taken_for_json() {
-        assert_eq!(body(CONTENT_ENCODING, "identity"), Ok(()));
-        assert_eq!(body(CONTENT_ENCODING, "gzip"), Err(ErrorKind::UnsupportedMediaType));
     }
 }

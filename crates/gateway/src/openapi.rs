@@ -4,6 +4,9 @@ use std::sync::LazyLock;
 
 use axum::Json;
 use utoipa::OpenApi;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 
 use crate::parameters::NoQuery;
 use crate::problem::{Problem, ProblemDetails};
@@ -17,6 +20,7 @@ use crate::problem::{Problem, ProblemDetails};
     ),
     tags(
         (name = "jobs", description = "Submit jobs and fetch what they found."),
+        (name = "uploads", description = "Send bodies that are too large for one request."),
         (name = "service", description = "The server itself."),
     )
 )]
@@ -26,7 +30,23 @@ static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(openapi);
 
 /// What the document says before the first path.
 pub(crate) fn preamble() -> utoipa::openapi::OpenApi {
-    Preamble::openapi()
+    let mut document = Preamble::openapi();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key, or a token of the issuer that the server trusts."))
+        .build();
+    let key = ApiKey::Header(ApiKeyValue::with_description("X-Api-Key", "An API key."));
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("key", SecurityScheme::ApiKey(key));
+    // The first is for servers that ask nobody.
+    let none: [&str; 0] = [];
+    document.security = Some(vec![
+        SecurityRequirement::default(),
+        SecurityRequirement::new("bearer", none),
+        SecurityRequirement::new("key", none),
+    ]);
+    document
 }
 
 /// The OpenAPI 3.1 document of this API: what `/openapi.json` serves.

@@ -30,7 +30,15 @@ impl<S: Sync> FromRequestParts<S> for NoQuery {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut query = QueryReader::of(&parts.uri)?;
+        NoQuery::check(&parts.uri)
+    }
+}
+
+impl NoQuery {
+    /// # Errors
+    /// `MalformedRequest` that names every parameter.
+    pub fn check(uri: &Uri) -> Result<NoQuery, Problem> {
+        let mut query = QueryReader::of(uri)?;
         query.known(&[]);
         query.finish(NoQuery)
     }

@@ -59,7 +59,7 @@ mod tests {
 
     fn options() -> GatewayOptions {
         GatewayOptions {
-            max_body_bytes: 1000,
+            body: crate::BodyLimits { max_sent: 1000, max_decoded: 1000 },
             default_wait: Duration::from_secs(20),
             max_wait: Duration::from_secs(25),
             body_time: crate::limits::BodyTime { idle: Duration::from_secs(30), slowest: 1 },

@@ -84,11 +84,6 @@ impl Problem {
         Problem { outside_of: Some(size), ..Error::new(ErrorKind::NotAcceptable, detail).into() }
     }
 
-    /// Says when the same request may succeed.
-    pub fn retry_after(self, seconds: u64) -> Problem {
-        self.with_header(RETRY_AFTER, seconds)
-    }
-
     /// Says more in a header of the answer.
     pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Problem {
         self.headers.push((name, value.into()));
@@ -108,8 +103,7 @@ impl Problem {
 
     /// Seconds after which the same request may succeed.
     fn come_back_in(&self) -> Option<u32> {
-        let usual = retry_after(self.kind()).map(u32::from);
-        usual.map(|usual| usual.max(self.error.retry_after.unwrap_or(0)))
+        retry_after(self.kind()).map(u32::from).max(self.error.retry_after)
     }
 
     fn log(&self) {

@@ -196,6 +196,7 @@ pub async fn keep_on(desk: Arc<Desk>, validation: ActorRef<ValidationActor>, wat
     let mut tasks = JoinSet::new();
     tasks.spawn(again_and_again("the heart", desk.clone(), live));
     tasks.spawn(again_and_again("the look-out", desk.clone(), look_out));
+    tasks.spawn(again_and_again("the quotas", desk.clone(), tell_quotas));
     if desk.options.takes_over {
         let watch = Arc::new(Mutex::new(watch));
         let take_up = move |desk| take_up(desk, validation.clone(), watch.clone());
@@ -215,6 +216,16 @@ async fn again_and_again<W: Future<Output = ()> + Send + 'static>(
         task.spawn(work(desk.clone()));
         task.join_next().await;
         tracing::error!("{name} fell, and begins anew");
+    }
+}
+
+/// Tells other instances what owners use here.
+async fn tell_quotas(desk: Arc<Desk>) {
+    loop {
+        tokio::time::sleep(desk.options.lease / BEATS).await;
+        if let Some(quotas) = &desk.ports.quotas {
+            quotas.tell(&desk.ports, &desk.jobs).await;
+        }
     }
 }
 

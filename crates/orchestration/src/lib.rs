@@ -12,7 +12,9 @@ mod foreign;
 mod handover;
 pub mod job_manager;
 mod leases;
+mod once;
 mod orchestrator;
+mod quotas;
 pub mod response;
 pub mod retry;
 pub mod running;
@@ -20,6 +22,8 @@ mod supervisor;
 pub mod validation;
 
 pub use counters::Figure;
+pub use once::{Once, OnceHandle};
 pub use orchestrator::{
     JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
 };
+pub use quotas::{QuotaLimits, Quotas};

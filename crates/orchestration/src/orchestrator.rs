@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use caudal_core::claims::{Claim, Claims};
 use caudal_core::job::{JobPage, JobRecord, JobStatus, Progress};
 use caudal_core::journal::AttemptCause;
 use caudal_core::ports::{
@@ -13,7 +14,9 @@ use caudal_core::ports::{
 use caudal_core::request::{InlineTable, JobRequest};
 use caudal_core::results::FinalResponse;
 use caudal_core::spark::SparkEngine;
-use caudal_core::{Error, ErrorKind, JobId, JobState, PriceList, Result};
+use caudal_core::webhooks::Webhooks;
+use caudal_core::{Error, ErrorKind, Faults, JobId, JobState, PriceList, Result};
+use chrono::{DateTime, Utc};
 use kameo::actor::{ActorRef, Spawn};
 use kameo::error::SendError;
 use tokio::sync::watch;
@@ -22,10 +25,12 @@ use tokio::task::AbortHandle;
 use crate::counters::{Counters, Figure, Occupancy, Room};
 use crate::job_manager::{Cancel, Drain, JobManagerActor};
 use crate::leases::{self, Watch};
+use crate::once::{self, Once, OnceHandle};
+use crate::quotas::Quotas;
 use crate::retry::{Dice, RetryPolicy};
-use crate::running::{RunningJobs, Stop};
+use crate::running::{RunningJob, RunningJobs, Stop};
 use crate::supervisor::Supervisor;
-use crate::validation::{Submit, ValidationActor};
+use crate::validation::{Submit, ValidationActor, settings};
 use crate::{drain, foreign, handover};
 
 /// Everything outside that the actors call.
@@ -34,16 +39,21 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub records: Arc<dyn JobRecords>,
+    pub claims: Arc<dyn Claims>,
     pub sources: Arc<dyn Sources>,
     pub planner: Arc<dyn Planner>,
     pub normalizer: Arc<dyn Normalizer>,
     pub pipelines: Vec<Arc<dyn Pipeline>>,
     /// Where the build can submit to Apache Spark.
     pub spark: Option<Arc<dyn SparkEngine>>,
+    /// Where this instance can tell a client's own server of a job's end.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
     /// Where this instance takes jobs in and others work on them.
     pub handover: Option<Arc<dyn Handover>>,
     /// What jitter is drawn from.
     pub dice: Arc<Dice>,
+    /// Where owners may have only so much.
+    pub quotas: Option<Arc<Quotas>>,
     /// This instance, as it signs journal entries.
     pub writer: uuid::Uuid,
 }
@@ -158,10 +168,32 @@ impl Orchestrator {
     /// `MalformedRequest`, `InvalidRequest`, `TooLarge`, `UnavailableEngine` for what the client must
     /// change; `Overloaded`, `StorageUnavailable` for what may pass.
     pub async fn submit(&self, submission: Submission) -> Result<JobHandle> {
+        self.ask_for(Submit { submission, claim: None }).await
+    }
+
+    /// Like [`submit`](Self::submit), unless a request with the same key was taken in before: then the job is that one's.
+    ///
+    /// # Errors
+    /// As there; `Conflict` where the key was given to another request, `NotFinished` where the first one is still being
+    /// taken in.
+    pub async fn submit_once(&self, submission: Submission, once: &Once) -> Result<OnceHandle> {
+        once::submit(self, submission, once).await
+    }
+
+    /// Takes a request in as the job that its claim names.
+    pub(crate) async fn submit_claimed(&self, submission: Submission, claim: Claim) -> Result<JobHandle> {
+        self.ask_for(Submit { submission, claim: Some(claim) }).await
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    async fn ask_for(&self, submit: Submit) -> Result<JobHandle> {
         if self.desk.is_closing() {
             return Err(stopped());
         }
-        let answer = match self.validation.ask(Submit(submission)).try_send().await {
+        let answer = match self.validation.ask(submit).try_send().await {
             Ok(handle) => Ok(handle),
             Err(SendError::HandlerError(error)) => Err(error),
             Err(SendError::MailboxFull(_)) => {
@@ -190,9 +222,52 @@ impl Orchestrator {
         }
     }
 
+    /// Something to wait with for the end of a job that was taken in before.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such job of this owner.
+    pub async fn handle(&self, owner: &str, job: JobId) -> Result<JobHandle> {
+        if let Some(running) = self.desk.jobs.get(job) {
+            // One that is not in the journal yet may still come to nothing.
+            return match running.record.owner == owner && running.state().await.is_some() {
+                true => Ok(JobHandle::of(&running, &self.desk.ports.records)),
+                false => Err(Error::new(ErrorKind::NotFound, format!("there is no job {job}"))),
+            };
+        }
+        let status = self.status(owner, job).await?;
+        let fraction = if status.status.is_final() { 1.0 } else { 0.0 };
+        let state = status.status;
+        let progress = Progress { state, step: state.name().into(), done: 0, total: 0, fraction };
+        Ok(JobHandle {
+            job_id: job,
+            progress: watch::channel(progress).1,
+            result: watch::channel(None).1,
+            record: Arc::new(self.desk.ports.records.record(job).await?),
+            records: self.desk.ports.records.clone(),
+            elsewhere: Some(self.desk.clone()),
+        })
+    }
+
     /// How far a job is, if it runs in this process.
     pub fn progress(&self, job: JobId) -> Option<Progress> {
         self.desk.jobs.get(job).map(|running| running.watch_progress().borrow().clone())
+    }
+
+    /// The progress of a job as it changes, if it runs in this process.
+    pub fn watch(&self, job: JobId) -> Option<watch::Receiver<Progress>> {
+        self.desk.jobs.get(job).map(|running| running.watch_progress())
+    }
+
+    /// What is wrong with settings that came without inline numbers.
+    pub fn faults_of(&self, request: &JobRequest) -> Faults {
+        let mut faults = Faults::default();
+        settings::check(request, false, self.desk.ports.webhooks.as_deref(), &mut faults);
+        faults
+    }
+
+    /// What the clock of this instance says.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.desk.ports.clock.now()
     }
 
     pub async fn list(&self, query: JobQuery) -> Result<JobPage> {
@@ -315,6 +390,18 @@ pub struct JobHandle {
 }
 
 impl JobHandle {
+    /// Of a job that this process carries.
+    pub(crate) fn of(job: &RunningJob, records: &Arc<dyn JobRecords>) -> JobHandle {
+        JobHandle {
+            job_id: job.id(),
+            progress: job.watch_progress(),
+            result: job.watch_result(),
+            record: job.record.clone(),
+            records: records.clone(),
+            elsewhere: None,
+        }
+    }
+
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }

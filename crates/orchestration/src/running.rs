@@ -1,7 +1,7 @@
 //! The jobs that this process carries: what outlives a restarted actor, and nothing that the bucket
 //! does not also know or that could not be computed again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -365,12 +365,19 @@ impl RunningJobs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a job in, unless there are `limit` already; false where it is here.
+    /// Takes a job in, unless there are `limit` already, or `own` of its owner; false where it is here.
     ///
     /// # Errors
-    /// [`ErrorKind::Overloaded`] when all places are taken.
-    pub fn admit(&self, job: Arc<RunningJob>, limit: usize) -> Result<bool> {
+    /// [`ErrorKind::Overloaded`] when all places are taken, [`ErrorKind::TooManyRequests`] when all of the owner's are.
+    pub fn admit(&self, job: Arc<RunningJob>, limit: usize, own: u64) -> Result<bool> {
         let mut map = self.map();
+        if own != u64::MAX {
+            let owned = map.values().filter(|other| other.record.owner == job.record.owner).count();
+            if owned as u64 >= own {
+                let detail = "as many jobs of this owner are queued or running as it may have";
+                return Err(Error::new(ErrorKind::TooManyRequests, detail).hint("wait until one has ended"));
+            }
+        }
         if map.len() >= limit {
             let detail =
                 format!("{limit} jobs are queued or running, which is all this server takes at once");
@@ -391,6 +398,15 @@ impl RunningJobs {
 
     pub fn remove(&self, job: JobId) {
         self.map().remove(&job);
+    }
+
+    /// How many jobs each owner has.
+    pub fn by_owner(&self) -> HashMap<String, u64> {
+        let mut owners = HashMap::new();
+        for job in self.map().values() {
+            *owners.entry(job.record.owner.clone()).or_default() += 1;
+        }
+        owners
     }
 
     pub fn len(&self) -> usize {

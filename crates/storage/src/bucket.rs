@@ -2,6 +2,7 @@
 
 use std::path::{Path as FolderPath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use caudal_core::{Error, ErrorKind, Result};
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::durable::Syncer;
+use crate::s3::Presigner;
 use crate::{S3Location, file_uri, keys, large};
 
 /// A folder, a place on S3 or, for tests, memory. Cheap to clone.
@@ -22,6 +24,7 @@ pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     place: Place,
     syncer: Option<Arc<Syncer>>,
+    presigner: Option<Arc<Presigner>>,
 }
 
 /// Tries to create an object that others are said to be creating.
@@ -49,7 +52,8 @@ impl Bucket {
         std::fs::create_dir_all(path).map_err(|e| unusable(&e))?;
         let folder = path.canonicalize().map_err(|e| unusable(&e))?;
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| unusable(&e))?;
-        Ok(Bucket { store: Arc::new(store), place: Place::Folder(Arc::new(folder)), syncer: None })
+        let place = Place::Folder(Arc::new(folder));
+        Ok(Bucket { store: Arc::new(store), place, syncer: None, presigner: None })
     }
 
     /// The same bucket, which makes [sure](Self::persist) of what is promised. Objects on S3 are sure as they are.
@@ -68,17 +72,18 @@ impl Bucket {
     /// # Errors
     /// `UnavailableEngine` in a build without S3, `InvalidRequest` where the settings do not go together.
     pub fn open_s3(location: S3Location) -> Result<Bucket> {
-        Ok(Bucket { store: location.open()?, place: Place::S3(Arc::new(location)), syncer: None })
+        let presigner = Some(Arc::new(Presigner::new(&location)?));
+        Ok(Bucket { store: location.open()?, place: Place::S3(Arc::new(location)), syncer: None, presigner })
     }
 
     /// A bucket over a store of another kind, which keeps the rules of S3.
     pub fn over(store: Arc<dyn ObjectStore>) -> Bucket {
-        Bucket { store, place: Place::Other, syncer: None }
+        Bucket { store, place: Place::Other, syncer: None, presigner: None }
     }
 
     /// A bucket that is gone with the process.
     pub fn memory() -> Bucket {
-        Bucket { store: Arc::new(InMemory::new()), place: Place::Memory, syncer: None }
+        Bucket { store: Arc::new(InMemory::new()), place: Place::Memory, syncer: None, presigner: None }
     }
 
     /// Where the bucket itself is.
@@ -106,6 +111,17 @@ impl Bucket {
             Place::Folder(folder) => Some(folder.join(key.as_ref())),
             Place::S3(_) | Place::Other | Place::Memory => None,
         }
+    }
+
+    /// An address of the store itself to put an object of so many bytes to; `None` where it gives none.
+    pub(crate) async fn presigned_put(
+        &self,
+        key: &Path,
+        size: u64,
+        lasts: Duration,
+    ) -> Result<Option<String>> {
+        let Some(presigner) = &self.presigner else { return Ok(None) };
+        presigner.put(key, size, lasts).await.map(Some).map_err(|e| failed("give an address for", key, e))
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {

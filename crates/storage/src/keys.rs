@@ -237,6 +237,15 @@ pub fn idempotency_folder() -> Path {
     Path::from("idempotency")
 }
 
+/// What instances tell of one owner's use.
+pub fn usage_folder(owner: &str) -> Path {
+    Path::from("access/usage").join(owner)
+}
+
+pub fn usage(owner: &str, instance: Uuid) -> Path {
+    usage_folder(owner).join(format!("{instance}.json"))
+}
+
 /// All that belongs to an upload.
 pub fn upload(id: Uuid) -> Path {
     Path::from(format!("uploads/{id}"))
@@ -254,6 +263,46 @@ pub fn upload_data(id: Uuid) -> Path {
 
 pub fn probes_folder() -> Path {
     Path::from("probe")
+}
+
+/// What an idempotency key stands for, by the hash of its owner and the key.
+pub fn idempotency(hash: &str) -> Path {
+    idempotency_folder().join(hash)
+}
+
+/// Deliveries of webhooks that have not ended.
+pub fn pending_deliveries() -> Path {
+    Path::from("webhooks/pending")
+}
+
+pub fn pending_delivery(job: JobId) -> Path {
+    pending_deliveries().join(format!("{job}.json"))
+}
+
+pub fn delivery_attempts(job: JobId) -> Path {
+    Path::from(format!("webhooks/attempts/{job}"))
+}
+
+pub fn delivery_attempt(job: JobId, number: u32) -> Path {
+    delivery_attempts(job).join(format!("{number:04}.json"))
+}
+
+/// How deliveries ended.
+pub fn ended_deliveries() -> Path {
+    Path::from("webhooks/ended")
+}
+
+pub fn ended_delivery(job: JobId) -> Path {
+    ended_deliveries().join(format!("{job}.json"))
+}
+
+/// A part of an upload, until the upload is complete.
+pub fn upload_part(id: Uuid, number: u32) -> Path {
+    upload_parts(id).join(format!("{number:05}"))
+}
+
+pub fn upload_parts(id: Uuid) -> Path {
+    upload(id).join("parts")
 }
 
 /// Where a start-up probe writes, and takes everything away again.

@@ -24,9 +24,11 @@ pub async fn orchestrator() -> std::result::Result<(), lambda_runtime::Error> {
     let settings = Settings::load(&Overrides::default())?;
     let app = App::start(&settings, false).await?;
     let metrics = Metrics::new(settings.functions.service.clone(), settings.prices.clone());
+    let (_open, closing) = tokio::sync::watch::channel(false);
     // API Gateway asks for its own keys before it calls.
     let reach = Reach { required: settings.auth.required == AuthRequired::Always, own: false };
-    let function = Arc::new(Function { router: server::router(&app, &settings, reach)?, app, metrics });
+    let function =
+        Arc::new(Function { router: server::router(&app, &settings, reach, closing)?, app, metrics });
     let handle = move |event: LambdaEvent<Value>| {
         let function = function.clone();
         async move { function.invoked(event).await.map_err(lambda_runtime::Error::from) }

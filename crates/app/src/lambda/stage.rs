@@ -5,7 +5,7 @@ use std::sync::Arc;
 use caudal_core::ports::{CancelToken, JobRecords, Normalizer, ProgressSink, Sources, StageInput};
 use caudal_core::results::GpuProcessing;
 use caudal_core::{ErrorKind, JobId, Result};
-use caudal_normalize::CpuNormalizer;
+use caudal_normalize::HostNormalizer;
 use caudal_storage::{Assignments, BucketRecords, Datasets, StageReport};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ struct Stage {
     records: BucketRecords,
     assignments: Assignments,
     datasets: Datasets,
-    normalizer: CpuNormalizer,
+    normalizer: HostNormalizer,
     metrics: Metrics,
 }
 
@@ -52,7 +52,7 @@ impl Stage {
         Ok(Stage {
             records: BucketRecords::new(bucket.clone()),
             assignments: Assignments::new(bucket),
-            normalizer: CpuNormalizer::new(datasets.clone()),
+            normalizer: HostNormalizer::new(datasets.clone()),
             datasets,
             metrics: Metrics::new(settings.functions.service.clone(), settings.prices.clone()),
         })

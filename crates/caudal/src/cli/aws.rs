@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use caudal_app::Settings;
 use caudal_app::settings::Overrides;
 use caudal_app::smoke::{Check, smoke};
+use caudal_app::stack::Stack;
 use caudal_core::{Error, ErrorKind, Result};
 use clap::{Args, Subcommand};
 
@@ -38,8 +39,9 @@ enum AwsCommand {
 /// `Conflict` where the deployment is not as the template promises; those of AWS where it cannot be looked at.
 pub async fn run(arguments: AwsArguments) -> Result<()> {
     let AwsCommand::Smoke { stack, url, config } = arguments.command;
-    let settings = Settings::load(&Overrides { config, ..Overrides::default() })?;
-    let checks = smoke(&settings, &stack, url.as_deref(), &tell).await?;
+    let overrides = Overrides { config, ..Overrides::default() };
+    let (settings, found) = of_stack(&overrides, &stack).await?;
+    let checks = smoke(&settings, found, url.as_deref(), &tell).await?;
     let failed = checks.iter().filter(|check| !check.passed).count();
     match failed {
         0 => Ok(()),
@@ -48,6 +50,14 @@ pub async fn run(arguments: AwsArguments) -> Result<()> {
             Err(Error::new(ErrorKind::Conflict, detail))
         }
     }
+}
+
+/// A stack, and the settings with its bucket as the storage where nobody has named another one.
+pub async fn of_stack(overrides: &Overrides, name: &str) -> Result<(Settings, Stack)> {
+    let stack = Stack::of(&Settings::load(overrides)?, name).await?;
+    let bucket = PathBuf::from(format!("s3://{}", stack.bucket));
+    let storage = overrides.storage.clone().or(Some(bucket));
+    Ok((Settings::load(&Overrides { storage, ..overrides.clone() })?, stack))
 }
 
 fn tell(check: &Check) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use caudal_app::Settings;
-use caudal_app::access::{KeyOrder, create_key, list_keys, revoke_key};
+use caudal_app::access::{KeyOrder, NewKey, create_key, list_keys, revoke_key};
 use caudal_app::settings::Overrides;
 use caudal_core::identity::{ApiKey, KeyState, Scope};
 use caudal_core::{Error, ErrorKind, Result};
@@ -27,6 +27,10 @@ pub struct KeysArguments {
     /// A settings file; ./caudal.toml where there is one.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// A stack on AWS: the storage is its bucket, and the key one of its API's usage plan.
+    #[cfg(feature = "emr")]
+    #[arg(long, value_name = "NAME", global = true)]
+    stack: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -73,9 +77,13 @@ struct Lifetime(Option<Duration>);
 pub async fn run(arguments: KeysArguments) -> Result<()> {
     let overrides =
         Overrides { config: arguments.config, storage: arguments.storage, ..Overrides::default() };
+    #[cfg(feature = "emr")]
+    if let Some(stack) = &arguments.stack {
+        return on_stack(&overrides, stack, arguments.command).await;
+    }
     let settings = Settings::load(&overrides)?;
     match arguments.command {
-        KeysCommand::Create(order) => create(&settings, order).await,
+        KeysCommand::Create(order) => create(&settings, order).await.map(|made| tell_made(&made)),
         KeysCommand::List { format } => list(&settings, format).await,
         KeysCommand::Revoke { id } => {
             let key = revoke_key(&settings, &id).await?;
@@ -88,12 +96,39 @@ pub async fn run(arguments: KeysArguments) -> Result<()> {
     }
 }
 
-async fn create(settings: &Settings, order: CreateArguments) -> Result<()> {
+/// The same for a stack on AWS, whose API Gateway has to know its keys as well.
+#[cfg(feature = "emr")]
+async fn on_stack(overrides: &Overrides, name: &str, command: KeysCommand) -> Result<()> {
+    let (settings, stack) = super::aws::of_stack(overrides, name).await?;
+    match command {
+        KeysCommand::Create(order) => {
+            let made = create(&settings, order).await?;
+            if let Err(error) = stack.attach(&made.key.id, made.text.reveal()).await {
+                revoke_key(&settings, &made.key.id).await?;
+                return Err(error);
+            }
+            tell_made(&made);
+            Ok(())
+        }
+        KeysCommand::List { format } => list(&settings, format).await,
+        KeysCommand::Revoke { id } => {
+            let key = revoke_key(&settings, &id).await?;
+            stack.detach(&key.id).await?;
+            println!(
+                "key {} of {} holds no more; running functions see it within 5 seconds",
+                key.id, key.owner
+            );
+            Ok(())
+        }
+    }
+}
+
+async fn create(settings: &Settings, order: CreateArguments) -> Result<NewKey> {
     let scopes = match order.scopes.is_empty() {
         true => vec![Scope::Submit, Scope::Read],
         false => order.scopes,
     };
-    let made = create_key(
+    create_key(
         settings,
         KeyOrder {
             owner: order.owner,
@@ -102,13 +137,15 @@ async fn create(settings: &Settings, order: CreateArguments) -> Result<()> {
             lifetime: order.expires.0,
         },
     )
-    .await?;
+    .await
+}
+
+fn tell_made(made: &NewKey) {
     // The key alone goes to standard output, so that it can be piped into where it belongs.
     println!("{}", made.text.reveal());
     let ApiKey { id, owner, scopes, .. } = &made.key;
     eprintln!("key {id} of {owner} may {scopes}, until {}", end_of(&made.key));
     eprintln!("It is shown this once; only its SHA-256 is kept.");
-    Ok(())
 }
 
 async fn list(settings: &Settings, format: Form) -> Result<()> {

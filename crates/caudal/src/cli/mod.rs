@@ -6,6 +6,8 @@ mod doctor;
 mod exit;
 mod figures;
 mod gc;
+#[cfg(feature = "gpu-worker")]
+mod gpu_worker;
 mod keys;
 mod memory;
 mod process;
@@ -13,6 +15,7 @@ mod progress;
 mod report;
 mod serve;
 mod spark;
+mod webhook_key;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -41,17 +44,26 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Take away what nobody needs any more: jobs past their time, and what killed processes left.
     Gc(gc::GcArguments),
+    /// Serve this host's GPU to other instances.
+    #[cfg(feature = "gpu-worker")]
+    GpuWorker(gpu_worker::GpuWorkerArguments),
     /// Look at a deployment on AWS.
     #[cfg(feature = "emr")]
     Aws(aws::AwsArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
+    /// Make and show the keys that webhooks are signed with.
+    WebhookKey(webhook_key::WebhookKeyArguments),
 }
 
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let quiet = !matches!(arguments.command, Command::Serve(_));
+    #[cfg(feature = "gpu-worker")]
+    let serves = matches!(arguments.command, Command::Serve(_) | Command::GpuWorker(_));
+    #[cfg(not(feature = "gpu-worker"))]
+    let serves = matches!(arguments.command, Command::Serve(_));
+    let quiet = !serves;
     start_log(if quiet { "warn" } else { "info" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -67,9 +79,12 @@ pub fn run() -> ExitCode {
             Command::Keys(arguments) => keys::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
             Command::Gc(arguments) => gc::run(arguments).await,
+            #[cfg(feature = "gpu-worker")]
+            Command::GpuWorker(arguments) => gpu_worker::run(arguments).await,
             #[cfg(feature = "emr")]
             Command::Aws(arguments) => aws::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
+            Command::WebhookKey(arguments) => webhook_key::run(arguments),
         }
     });
     // Blocking reads that were cancelled are not waited for: nothing is published by them.

@@ -9,7 +9,7 @@ use caudal_app::{App, Settings, file_uri, is_s3};
 use caudal_core::job::LOCAL_OWNER;
 use caudal_core::request::{
     DeviceChoice, EngineChoice, JobRequest, Normalization, OutputFormat, PipelineType, Source, SourceFormat,
-    StatisticsLevel,
+    SparkConfig, StatisticsLevel,
 };
 use caudal_core::results::FinalResponse;
 use caudal_core::{Error, ErrorKind, Result};
@@ -55,8 +55,14 @@ pub struct ProcessArguments {
     /// Where a job on Spark runs: local[*], spark://host:7077, yarn, k8s://https://host:port.
     #[arg(long, value_name = "URL")]
     master: Option<String>,
+    #[command(flatten)]
+    spark: SparkConfigArguments,
+    /// Which device normalises; auto takes the quicker as measured on this machine.
     #[arg(long, value_parser = names::<DeviceChoice>(DeviceChoice::NAMES), default_value = "auto")]
     device: DeviceChoice,
+    /// Time the normalisation on CPU and GPU, for gpu_vs_cpu_speedup.
+    #[arg(long)]
+    compare_devices: bool,
     /// The form of the stored normalised data; JSON up to 1,000,000 cells, Parquet beyond, when it is not given.
     #[arg(long, value_parser = names::<OutputFormat>(OutputFormat::NAMES), value_name = "FORMAT")]
     output_format: Option<OutputFormat>,
@@ -71,6 +77,36 @@ pub struct ProcessArguments {
     /// A settings file; ./caudal.toml where there is one.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// How large a job on Spark is to be; what is not asked for is chosen.
+#[derive(Args)]
+struct SparkConfigArguments {
+    /// Executors of a job on Spark.
+    #[arg(long, value_name = "NUMBER")]
+    executor_instances: Option<u32>,
+    /// Memory of each, such as 2g.
+    #[arg(long, value_name = "SIZE")]
+    executor_memory: Option<String>,
+    /// Cores of each.
+    #[arg(long, value_name = "NUMBER")]
+    executor_cores: Option<u32>,
+    /// Partitions of a shuffle on Spark.
+    #[arg(long, value_name = "NUMBER")]
+    shuffle_partitions: Option<u32>,
+}
+
+impl SparkConfigArguments {
+    /// `None` where nothing was asked for.
+    fn config(&self) -> Option<SparkConfig> {
+        let config = SparkConfig {
+            executor_instances: self.executor_instances,
+            executor_memory: self.executor_memory.clone(),
+            executor_cores: self.executor_cores,
+            shuffle_partitions: self.shuffle_partitions,
+        };
+        (config != SparkConfig::default()).then_some(config)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -182,6 +218,8 @@ fn request(file: &Path, arguments: &ProcessArguments) -> Result<JobRequest> {
         engine: arguments.engine,
         statistics: arguments.statistics,
         device: arguments.device,
+        spark_config: arguments.spark.config(),
+        compare_devices: arguments.compare_devices,
         output_format: arguments.output_format,
         ..JobRequest::default()
     })

@@ -79,7 +79,7 @@ pub async fn run(arguments: ServeArguments) -> Result<()> {
 }
 
 /// The first signal to end, and the second.
-fn shutdown_signals() -> Result<(impl Future<Output = ()> + Send + 'static, impl Future<Output = ()>)> {
+pub fn shutdown_signals() -> Result<(impl Future<Output = ()> + Send + 'static, impl Future<Output = ()>)> {
     let mut terminate = signal(SignalKind::terminate()).map_err(unwatchable)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unwatchable)?;
     let (told, mut heard) = tokio::sync::watch::channel(0_u8);

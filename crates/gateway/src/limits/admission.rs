@@ -103,9 +103,9 @@ fn judged(standing: Standing, whose: &str) -> Result<Option<Standing>, Problem> 
         return Ok(Some(standing));
     }
     let detail = format!("more requests came {whose} than are allowed: {} at once", standing.limit);
+    let wait = standing.wait.ceil().max(1.0) as u32;
     let error = Error::new(ErrorKind::TooManyRequests, detail).hint("wait as long as Retry-After says");
-    let wait = standing.wait.ceil().max(1.0) as u64;
-    let problem = Problem::from(error).retry_after(wait);
+    let problem = Problem::from(error.retry_after(wait));
     Err(headers(&standing)
         .into_iter()
         .fold(problem, |problem, (name, value)| problem.with_header(name, value)))

@@ -6,14 +6,22 @@ use serde_json::Value;
 
 use crate::client::{get, post};
 
-const OPERATIONS: [(&str, &str); 9] = [
+const OPERATIONS: [(&str, &str); 17] = [
     ("/process", "post"),
     ("/jobs", "get"),
     ("/jobs/{id}", "get"),
     ("/jobs/{id}/result", "get"),
     ("/jobs/{id}/data", "get"),
+    ("/jobs/{id}/events", "get"),
+    ("/uploads", "post"),
+    ("/uploads/{id}", "get"),
+    ("/uploads/{id}", "delete"),
+    ("/uploads/{id}/parts/{number}", "put"),
+    ("/uploads/{id}/complete", "post"),
     ("/health/live", "get"),
     ("/health/ready", "get"),
+    ("/system", "get"),
+    ("/docs", "get"),
     ("/docs/errors/{code}", "get"),
     ("/openapi.json", "get"),
 ];
@@ -111,4 +119,16 @@ async fn the_documented_requests_are_in_order() {
         // Validation lets them through, and the storage of this test takes nothing.
         post(example["value"].to_string()).await.problem(503, "storage-unavailable");
     }
+}
+
+/// The document as it is committed, for whoever generates clients without building Caudal.
+#[test]
+fn the_committed_document_is_the_one_that_is_generated() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let generated = format!("{}\n", serde_json::to_string_pretty(&document()).expect("JSON"));
+    if std::env::var_os("CAUDAL_UPDATE").is_some() {
+        std::fs::write(path, &generated).expect("the document can be written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == generated, "docs/openapi.json is stale: run this test with CAUDAL_UPDATE=1");
 }

@@ -5,7 +5,7 @@ use futures::stream;
 use serde_json::json;
 
 use crate::client::{call, get, post};
-use crate::empty_bucket::{MAX_BODY, PANIC_CURSOR};
+use crate::empty_bucket::{MAX_BODY, MAX_DECODED, PANIC_CURSOR};
 
 const A_JOB: &str = "/jobs/01990000-0000-7000-8000-000000000000";
 
@@ -43,6 +43,8 @@ async fn an_unknown_query_parameter_is_refused_by_its_name_everywhere() {
     }
     let problem = call("POST", "/process?engine=auto", &[], r#"{"data": [1]}"#).await;
     assert_eq!(problem.problem(400, "malformed-request")["errors"][0]["pointer"], "?engine");
+    let problem = call("POST", "/process?engine=auto&colour=red", &[("content-type", "text/csv")], "1").await;
+    assert_eq!(problem.problem(400, "malformed-request")["errors"][0]["pointer"], "?colour");
 }
 
 #[tokio::test]
@@ -52,10 +54,12 @@ async fn the_list_of_an_empty_bucket_is_empty() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_json_by_its_headers_is_not_read() {
-    for headers in [("content-type", "text/csv"), ("content-encoding", "gzip")] {
-        let problem = call("POST", "/process", &[headers], "1").await.problem(415, "unsupported-media-type");
-        assert!(problem["hint"].as_str().expect("a hint").contains("application/json"));
+async fn a_body_of_another_form_or_coding_is_not_read() {
+    for (header, read) in
+        [(("content-type", "image/png"), "application/json"), (("content-encoding", "br"), "gzip")]
+    {
+        let problem = call("POST", "/process", &[header], "1").await.problem(415, "unsupported-media-type");
+        assert!(problem["hint"].as_str().expect("a hint").contains(read));
     }
 }
 
@@ -76,6 +80,55 @@ async fn a_body_over_the_limit_is_refused_whether_or_not_it_says_its_length() {
     assert!(problem["hint"].as_str().expect("a hint").contains("/uploads"));
     let headers = [("content-length", "2001")];
     call("POST", "/process", &headers, "").await.problem(413, "too-large");
+}
+
+#[tokio::test]
+async fn a_body_of_data_is_read_and_its_settings_are_checked_before_it() {
+    let csv = [("content-type", "text/csv")];
+    call("POST", "/process?normalization=robust", &csv, "1\n2\n").await.problem(503, "storage-unavailable");
+    let problem =
+        call("POST", "/process?normalization=most&where=", &csv, "1").await.problem(422, "invalid-request");
+    assert_eq!(problem["errors_total"], 2);
+    call("POST", "/process", &csv, "").await.problem(400, "malformed-request");
+    call("POST", "/process", &csv, "1\n".repeat(MAX_BODY)).await.problem(413, "too-large");
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_bound_by_what_it_says() {
+    let text = |length: usize| format!("{{\"data\": [{}1]}}", "1,".repeat((length - 13) / 2));
+    let zstd = [("content-encoding", "zstd")];
+    let fits = zstd::encode_all(text(MAX_DECODED).as_bytes(), 3).expect("memory");
+    call("POST", "/process", &zstd, fits.clone()).await.problem(503, "storage-unavailable");
+    let bomb = zstd::encode_all(text(MAX_DECODED * 1000).as_bytes(), 3).expect("memory");
+    assert!(bomb.len() < MAX_BODY, "it is sent as few bytes");
+    call("POST", "/process", &zstd, bomb).await.problem(413, "too-large");
+    call("POST", "/process", &zstd, fits[..fits.len() - 1].to_vec()).await.problem(400, "malformed-request");
+    call("POST", "/process", &[("content-encoding", "gzip")], fits).await.problem(400, "malformed-request");
+}
+
+#[tokio::test]
+async fn json_that_is_nested_too_deeply_is_refused_wherever_it_stands() {
+    let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    for key in ["data", "colour", "source", "spark_config"] {
+        let body = format!("{{\"{key}\": {}}}", nested(400));
+        let problem = post(body).await.problem(400, "malformed-request");
+        assert!(
+            problem["detail"].as_str().expect("a sentence").contains("nested too deeply"),
+            "{key}: {problem}"
+        );
+    }
+    post(format!("{{\"data\": {}}}", nested(50))).await.problem(422, "invalid-request");
+}
+
+#[tokio::test]
+async fn a_long_answer_is_compressed_for_whoever_accepts_it() {
+    let plain = get("/openapi.json").await;
+    assert!(plain.header("vary").contains("accept-encoding") && plain.header("content-encoding").is_empty());
+    let answer = call("GET", "/openapi.json", &[("accept-encoding", "gzip;q=0.5, zstd")], "").await;
+    assert_eq!(answer.header("content-encoding"), "zstd");
+    assert!(zstd::decode_all(&answer.body[..]).expect("zstd") == plain.body);
+    let short = call("GET", "/health/live", &[("accept-encoding", "gzip")], "").await;
+    assert_eq!(short.header("content-encoding"), "");
 }
 
 #[tokio::test]
@@ -112,6 +165,16 @@ async fn a_form_that_is_not_written_is_told_before_the_job_is_looked_for() {
     let answer = call("GET", &format!("{A_JOB}/data"), &[("accept", "image/png")], "").await;
     let problem = answer.problem(406, "not-acceptable");
     assert!(problem["detail"].as_str().expect("a sentence").contains("text/csv"));
+}
+
+#[tokio::test]
+async fn the_page_of_the_api_runs_its_own_script_alone() {
+    let answer = get("/docs").await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = answer.header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let page = String::from_utf8(answer.body).expect("text");
+    assert!(page.contains("fetch(\"openapi.json\")") && !page.contains("/*script*/"));
 }
 
 #[tokio::test]

@@ -7,27 +7,32 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use caudal_core::claims::{Claim, Claimed, Claims};
 use caudal_core::export::{Export, ExportFormat, NormalizedData, StoredObject};
 use caudal_core::job::{JobPage, JobRecord, JobStatus, PipelineKind, Plan, SourceDescription};
 use caudal_core::journal::{Beat, JournalEntry, Lease};
 use caudal_core::ports::*;
-use caudal_core::request::{InlineTable, JobRequest};
+use caudal_core::request::{InlineTable, JobRequest, SourceFormat};
 use caudal_core::results::*;
+use caudal_core::system::{GpuDescription, SystemDescription};
+use caudal_core::uploads::*;
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use caudal_gateway::limits::{BodyTime, Limits};
-use caudal_gateway::{Gateway, GatewayOptions, Guard};
+use caudal_gateway::{BodyBudget, BodyLimits, Gateway, GatewayOptions, Guard};
 use caudal_orchestration::retry::{Dice, RetryPolicy};
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports};
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 
 pub const MAX_BODY: usize = 2000;
+pub const MAX_DECODED: usize = 4000;
 
 /// The cursor that makes the list of jobs fall over.
 pub const PANIC_CURSOR: &str = "panic";
 
 pub async fn gateway() -> Gateway {
     let options = GatewayOptions {
-        max_body_bytes: MAX_BODY,
+        body: BodyLimits { max_sent: MAX_BODY as u64, max_decoded: MAX_DECODED as u64 },
         default_wait: Duration::from_secs(5),
         max_wait: Duration::from_secs(5),
         body_time: BodyTime { idle: Duration::from_secs(30), slowest: 1 },
@@ -39,13 +44,16 @@ pub async fn gateway() -> Gateway {
         clock: nothing.clone(),
         ids: nothing.clone(),
         records: nothing.clone(),
+        claims: nothing.clone(),
         sources: nothing.clone(),
         planner: nothing.clone(),
         normalizer: nothing.clone(),
         pipelines: vec![nothing.clone()],
         spark: None,
+        webhooks: None,
         handover: None,
         dice: Arc::new(Dice::seeded(1)),
+        quotas: None,
         writer: uuid::Uuid::nil(),
     };
     let sizes = OrchestratorOptions {
@@ -61,10 +69,33 @@ pub async fn gateway() -> Gateway {
         prices: Default::default(),
     };
     let orchestrator = Orchestrator::start(ports, sizes).await.expect("the actors start");
-    Gateway { orchestrator, data: nothing, guard: Guard::open(), limits: Limits::none(), options }
+    let budget = BodyBudget::new(1_000_000);
+    Gateway {
+        orchestrator,
+        data: nothing.clone(),
+        uploads: nothing.clone(),
+        system: nothing,
+        budget,
+        guard: Guard::open(),
+        limits: Limits::none(),
+        options,
+        closing: tokio::sync::watch::channel(false).1,
+    }
 }
 
 struct Nothing;
+
+#[async_trait]
+impl SystemReport for Nothing {
+    async fn system(&self) -> SystemDescription {
+        SystemDescription {
+            version: "0".into(),
+            cores: 1,
+            memory_limit_bytes: 1,
+            gpu: GpuDescription { state: "no_driver".into(), ..GpuDescription::default() },
+        }
+    }
+}
 
 fn unavailable<T>() -> Result<T> {
     Err(Error::new(ErrorKind::StorageUnavailable, "the storage takes nothing").cause("secret"))
@@ -240,5 +271,58 @@ impl NormalizedData for Nothing {
 
     async fn read_range(&self, _: &StoredObject, _: Range<u64>) -> Result<Bytes> {
         unavailable()
+    }
+}
+
+/// Reads what it is given to the end, and takes nothing.
+#[async_trait]
+impl Uploads for Nothing {
+    async fn begin(&self, _: NewUpload) -> Result<Upload> {
+        unavailable()
+    }
+
+    async fn find(&self, _: &str, upload: uuid::Uuid) -> Result<Upload> {
+        no_upload(upload)
+    }
+
+    async fn put_part(
+        &self,
+        _: &str,
+        upload: uuid::Uuid,
+        _: u32,
+        _: Option<Sha256>,
+        _: Bytestream,
+    ) -> Result<Sha256> {
+        no_upload(upload)
+    }
+
+    async fn complete(&self, _: &str, upload: uuid::Uuid) -> Result<Upload> {
+        no_upload(upload)
+    }
+
+    async fn remove(&self, _: &str, upload: uuid::Uuid) -> Result<()> {
+        no_upload(upload)
+    }
+
+    async fn keep(&self, _: &str, _: SourceFormat, mut content: Bytestream) -> Result<Kept> {
+        while let Some(chunk) = content.next().await {
+            chunk?;
+        }
+        unavailable()
+    }
+}
+
+fn no_upload<T>(upload: uuid::Uuid) -> Result<T> {
+    Err(Error::new(ErrorKind::NotFound, format!("there is no upload {upload}")))
+}
+
+#[async_trait]
+impl Claims for Nothing {
+    async fn claim(&self, _: &str, _: &str, _: &Claim) -> Result<Claimed> {
+        Ok(Claimed::Mine)
+    }
+
+    async fn release(&self, _: &str, _: &str) -> Result<()> {
+        Ok(())
     }
 }

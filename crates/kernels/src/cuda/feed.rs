@@ -20,7 +20,7 @@ pub(super) struct Batch {
 }
 
 /// Room for one batch on both sides.
-struct Lane {
+pub(super) struct Lane {
     values: DeviceBuffer<f64>,
     slots: DeviceBuffer<Slot>,
     staged: Pinned<f64>,
@@ -48,6 +48,7 @@ struct Flying {
 
 /// Hands blocks from any number of workers to a pass.
 pub(super) struct Feed {
+    gpu: Arc<Gpu>,
     copying: Arc<Stream>,
     computing: Arc<Stream>,
     fetching: Arc<Stream>,
@@ -96,7 +97,10 @@ impl Feed {
         let wanted = (gpu.options.batch_bytes / 8).min(rows.max(1)) as usize;
         let mut capacity = wanted.next_multiple_of(BLOCK_ROWS);
         let free = loop {
-            match (0..LANES).map(|_| Lane::new(&copying, capacity)).collect::<Result<Vec<Lane>, GpuError>>() {
+            match (0..LANES)
+                .map(|_| Lane::take(gpu, &copying, capacity))
+                .collect::<Result<Vec<Lane>, GpuError>>()
+            {
                 Err(GpuError::OutOfMemory) if capacity > BLOCK_ROWS => {
                     capacity = (capacity / 2).next_multiple_of(BLOCK_ROWS);
                 }
@@ -114,7 +118,16 @@ impl Feed {
             next: 0,
             failed: None,
         };
-        Ok(Feed { copying, computing, fetching, capacity, state: Mutex::new(state), turned: Condvar::new() })
+        let gpu = gpu.clone();
+        Ok(Feed {
+            gpu,
+            copying,
+            computing,
+            fetching,
+            capacity,
+            state: Mutex::new(state),
+            turned: Condvar::new(),
+        })
     }
 
     /// Takes a block of at most [`BLOCK_ROWS`] rows. After a failure, which [`finish`](Self::finish) tells, nothing is taken.
@@ -274,16 +287,37 @@ impl Feed {
         let synchronized =
             [&self.copying, &self.computing, &self.fetching].map(|stream| stream.synchronize());
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let State { running, kept, keep, passed, failed, .. } = state;
+        let State { running, free, kept, keep, passed, failed, .. } = state;
         if let Some(error) = failed {
             return Err(error);
         }
         synchronized.into_iter().collect::<Result<(), GpuError>>()?;
+        Lane::give_back(&self.gpu, free);
         Ok(Fed { running, kept, whole: keep.is_some() && passed == 0, stream: self.fetching })
     }
 }
 
 impl Lane {
+    /// One that is left from an earlier feed, or a new one.
+    fn take(gpu: &Gpu, stream: &Arc<Stream>, capacity: usize) -> Result<Lane, GpuError> {
+        let mut lanes = gpu.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        match lanes.iter().position(|lane| lane.values.len() == capacity) {
+            Some(at) => Ok(lanes.swap_remove(at)),
+            None => {
+                // Of another size, and so in the way of these.
+                lanes.clear();
+                Lane::new(stream, capacity)
+            }
+        }
+    }
+
+    /// Keeps as many as one feed takes.
+    fn give_back(gpu: &Gpu, free: Vec<Lane>) {
+        let mut lanes = gpu.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.extend(free);
+        lanes.truncate(LANES);
+    }
+
     fn new(stream: &Arc<Stream>, capacity: usize) -> Result<Lane, GpuError> {
         // Blocks of few rows share a batch.
         let slots = capacity / 1024 + 1024;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::GpuError;
 use super::device::{Device, Kernel, Stream};
 use super::driver::{Calls, DriverFault, NoCalls, calls};
+use super::feed::Lane;
 use super::image::{OLDEST, part_for};
+use super::normalize::Workspace;
 use super::self_test::self_test;
 
 /// The oldest driver that runs code of CUDA 12.
@@ -167,6 +169,9 @@ pub struct Gpu {
     pub(super) device: Arc<Device>,
     pub(super) kernels: Kernels,
     pub(super) options: GpuOptions,
+    /// Room for batches and for normalised rows that nobody uses now: pinned memory takes long to get.
+    pub(super) lanes: Mutex<Vec<Lane>>,
+    pub(super) workspaces: Mutex<Vec<Workspace>>,
     info: GpuInfo,
 }
 
@@ -237,7 +242,8 @@ impl Gpu {
             GpuError::Lost(fault) => failed(fault),
             GpuError::Wrong(what) => Unavailable::Failed { detail: what.into() },
         })?;
-        Ok(Arc::new(Gpu { device, kernels, options, info }))
+        let (lanes, workspaces) = (Mutex::default(), Mutex::default());
+        Ok(Arc::new(Gpu { device, kernels, options, lanes, workspaces, info }))
     }
 
     pub fn info(&self) -> &GpuInfo {

@@ -39,6 +39,8 @@ impl std::fmt::Display for GpuError {
     }
 }
 
+impl std::error::Error for GpuError {}
+
 /// What stops a column from being gone over on a card.
 #[derive(Debug)]
 pub enum DeviceError<E> {

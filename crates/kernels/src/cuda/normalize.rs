@@ -1,7 +1,7 @@
 //! Normalised rows from a card: of columns that lie there, and of rows that are brought for it.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::GpuError;
 use super::column::{Resident, Uploaded};
@@ -20,19 +20,37 @@ const WORTH_BRINGING: usize = 4_096;
 /// Rows that are brought or fetched at once.
 const AT_ONCE: usize = 16 * BLOCK_ROWS;
 
+/// Workspaces that are kept when nobody uses them.
+const KEPT: usize = 16;
+
 /// A hand for normalising: a stream, and room on both sides.
-struct Workspace {
+pub(super) struct Workspace {
     stream: Arc<Stream>,
     values: DeviceBuffer<f64>,
     staged: Pinned<f64>,
 }
 
 impl Workspace {
-    fn new(gpu: &Gpu, rows: usize) -> Result<Workspace, GpuError> {
-        let (stream, rows) = (gpu.stream()?, rows.clamp(1, AT_ONCE));
+    /// One that is left from earlier work, or a new one, for so many rows or as many as are brought at once.
+    fn take(gpu: &Gpu, rows: usize) -> Result<Workspace, GpuError> {
+        let rows = rows.next_power_of_two().clamp(BLOCK_ROWS, AT_ONCE);
+        let mut kept = gpu.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = kept.iter().position(|work| work.staged.len() >= rows) {
+            return Ok(kept.swap_remove(at));
+        }
+        drop(kept);
+        let stream = gpu.stream()?;
         let values = DeviceBuffer::new(&stream, rows)?;
         let staged = Pinned::new(&stream.device, rows)?;
         Ok(Workspace { stream, values, staged })
+    }
+
+    /// Keeps it for the next one, once nothing goes on in it.
+    fn give_back(self, gpu: &Gpu) {
+        let mut kept = gpu.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push(self);
+        }
     }
 
     /// Puts the normalisation of rows that lie on the card into the stream; the results go to the workspace.
@@ -72,7 +90,7 @@ impl Gpu {
             apply_in_place(parameters, values);
             return Ok(());
         }
-        let (steps, work) = (parameters.steps(), Workspace::new(self, values.len())?);
+        let (steps, work) = (parameters.steps(), Workspace::take(self, values.len())?);
         for rows in values.chunks_mut(AT_ONCE.min(work.staged.len())) {
             // SAFETY: the staging buffer has as much room, and the copy from it is waited for by the fetch.
             unsafe {
@@ -82,6 +100,7 @@ impl Gpu {
             work.normalize(self, steps, work.values.pointer(), rows.len(), 0)?;
             work.fetch(rows)?;
         }
+        work.give_back(self);
         Ok(())
     }
 }
@@ -151,7 +170,7 @@ impl Resident {
         rows: Range<u64>,
         out: &mut [f64],
     ) -> Result<(), GpuError> {
-        let (steps, work) = (parameters.steps(), Workspace::new(&self.gpu, out.len())?);
+        let (steps, work) = (parameters.steps(), Workspace::take(&self.gpu, out.len())?);
         let mut blocks: Vec<(u64, Pointer, u64)> = Vec::new();
         for (batch, placed) in self.blocks(column as u32) {
             let address = |first: u64| batch.values.pointer() + 8 * first;
@@ -179,6 +198,7 @@ impl Resident {
             work.fetch(out)?;
             begin = wanted.end;
         }
+        work.give_back(&self.gpu);
         Ok(())
     }
 

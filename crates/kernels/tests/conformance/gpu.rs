@@ -78,6 +78,21 @@ fn hard_columns_have_the_same_bits_on_a_card() {
     }
 }
 
+/// Rows far out in every size and sign, many in each block: they are summed one by one, in their order.
+fn far_rows() -> Vec<f64> {
+    let mut values = cases::normal(37, 2 * BLOCK_ROWS);
+    for (i, x) in values.iter_mut().enumerate().filter(|(i, _)| i % 613 == 5) {
+        *x *= 10f64.powi((i % 37) as i32) * 1.000_000_1;
+    }
+    values
+}
+
+#[test]
+fn many_rows_far_out_are_summed_in_their_order() {
+    let Some(gpu) = card(GpuOptions::default()) else { return };
+    check(&gpu, "far rows", &far_rows());
+}
+
 #[test]
 fn columns_over_several_blocks_have_the_same_bits_on_a_card() {
     let Some(gpu) = card(GpuOptions::default()) else { return };

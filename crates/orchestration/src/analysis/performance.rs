@@ -1,7 +1,9 @@
 //! How fast a run was, from the times that its stages measured.
 
 use caudal_core::job::SourceDescription;
-use caudal_core::results::{GpuProcessing, PerformanceMetrics, SparkApplication, SparkProcessing};
+use caudal_core::results::{
+    DeviceComparison, GpuProcessing, PerformanceMetrics, SparkApplication, SparkProcessing,
+};
 
 /// Seconds that the pipelines took together; `None` when none ran.
 pub fn pipelines_time(pipelines: &SparkProcessing) -> Option<f64> {
@@ -29,7 +31,12 @@ pub fn measure(
         // Executor CPU time is Spark's to measure; the embedded engine has no executors.
         spark_efficiency: pipelines.spark.as_ref().and_then(SparkApplication::efficiency),
         elements_per_second: total.map(|total| source.cells() as f64 / total),
-        // Both devices are timed only in a run that compares them.
-        gpu_vs_cpu_speedup: None,
+        gpu_vs_cpu_speedup: normalization.comparison.as_ref().and_then(speedup),
     }
+}
+
+/// Both devices are timed only in a run that compares them.
+fn speedup(comparison: &DeviceComparison) -> Option<f64> {
+    let pair = comparison.cpu_seconds.zip(comparison.gpu_seconds);
+    pair.filter(|(_, gpu)| *gpu > 0.0).map(|(cpu, gpu)| cpu / gpu)
 }

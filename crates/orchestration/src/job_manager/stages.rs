@@ -45,6 +45,9 @@ async fn prepare(desk: &Desk, job: &Arc<RunningJob>) -> Result<Plan> {
     let input = job.stage_input(0.0, READ).await;
     let source = within(desk, job, ports.sources.open(&input)).await?;
     let plan = ports.planner.plan(&job.record.request, &source).await?;
+    if let Some(quotas) = ports.quotas.as_ref().filter(|_| !job.record.inline) {
+        quotas.count(&job.record.owner, source.cells(), ports.clock.now());
+    }
     let mut findings = job.findings();
     findings.source = Some(source);
     findings.plan = Some(plan.clone());

@@ -9,7 +9,7 @@ mod recommendations;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caudal_core::job::JobStatus;
+use caudal_core::job::{JobRecord, JobStatus};
 use caudal_core::results::{DeviceSummary, FinalResponse, ProcessingSummary};
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use kameo::actor::{Actor, ActorRef};
@@ -109,8 +109,12 @@ impl ResponseActor {
         job.hand_to(Holder::Nobody);
         tokio::spawn(async move {
             let status = job.status().await;
-            let (records, ended) = (desk.ports.records.clone(), status.clone());
-            let finished = tokio::spawn(async move { records.finish(&ended).await }).await;
+            let (its_desk, its_job, ended) = (desk.clone(), job.clone(), status.clone());
+            let finished = tokio::spawn(async move {
+                announce(&its_desk, &its_job.record, &ended).await?;
+                its_desk.ports.records.finish(&ended).await
+            });
+            let finished = finished.await;
             let finished = finished.unwrap_or_else(|panic| {
                 Err(Error::new(ErrorKind::Internal, "the end of the job was cut short").cause(panic))
             });
@@ -145,6 +149,15 @@ impl ResponseActor {
         }
         // A full mailbox still holds this job's message, or one whose handling will find it.
         let _ = me.tell(End(id)).try_send();
+    }
+}
+
+/// Has the end of a job told where its client asked for that. It comes before the job's marker goes, so that a crash in
+/// between is made good by whoever finds the marker.
+pub(crate) async fn announce(desk: &Desk, record: &JobRecord, status: &JobStatus) -> Result<()> {
+    match (&desk.ports.webhooks, &record.request.webhook_url) {
+        (Some(webhooks), Some(url)) => webhooks.announce(status, url).await,
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use caudal_core::cell::Cell;
 use caudal_core::fault::pointer;
 use caudal_core::json::{JsonReader, NotJson};
 use caudal_core::request::{InlineTable, JobRequest, MAX_INLINE_ELEMENTS};
+use caudal_core::webhooks::Webhooks;
 use caudal_core::{Error, ErrorKind, Faults, Result};
 use serde_json::{Map, Value};
 
@@ -12,18 +13,21 @@ use super::settings;
 
 const TEMPLATE: &str = "send an object such as {\"data\": [1, 2, 3]}";
 
-/// Reads a request body.
+/// Arrays and objects that may be open at once: what serde_json allows, which says so in its words.
+const DEEPEST: usize = 126;
+
+/// Reads a request body; `webhooks` judges the address that is to be called.
 ///
 /// # Errors
 /// `MalformedRequest` where it is not JSON, with line and column; `TooLarge` for more than
 /// [`MAX_INLINE_ELEMENTS`] numbers; `InvalidRequest` with every fault where it cannot be a job.
-pub fn parse(body: &[u8]) -> Result<(JobRequest, Option<InlineTable>)> {
-    let mut reader = JsonReader::new(body);
+pub fn parse(body: &[u8], webhooks: Option<&dyn Webhooks>) -> Result<(JobRequest, Option<InlineTable>)> {
+    let mut reader = JsonReader::new(body).within(DEEPEST);
     if reader.peek().is_none() {
         return Err(Error::new(ErrorKind::MalformedRequest, "the body is empty").hint(TEMPLATE));
     }
     let read = Body::read(&mut reader).and_then(|read| reader.end().map(|()| read));
-    read.map_err(|stop| malformed(stop, body))?.finish()
+    read.map_err(|stop| malformed(stop, body))?.finish(webhooks)
 }
 
 fn malformed(stop: NotJson, body: &[u8]) -> Error {
@@ -84,17 +88,18 @@ impl Body {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(JobRequest, Option<InlineTable>)> {
+    fn finish(mut self, webhooks: Option<&dyn Webhooks>) -> Result<(JobRequest, Option<InlineTable>)> {
         if self.elements > MAX_INLINE_ELEMENTS {
             let detail = format!(
                 "/data holds {} elements; at most {MAX_INLINE_ELEMENTS} may come inside a request",
                 self.elements
             );
-            let hint = "put the numbers into a file and name it as source.uri, or send it to /uploads";
+            let hint =
+                "send them as text/csv or to /uploads, or put them into a file and name that as source.uri";
             return Err(Error::new(ErrorKind::TooLarge, detail).hint(hint));
         }
         let request = settings::read(self.settings, &mut self.faults);
-        settings::check(&request, self.inline.is_some(), &mut self.faults);
+        settings::check(&request, self.inline.is_some(), webhooks, &mut self.faults);
         match self.faults.is_empty() {
             true => Ok((request, self.inline)),
             false => Err(Error::from_faults(ErrorKind::InvalidRequest, self.faults)),

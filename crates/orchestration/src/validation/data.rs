@@ -1,10 +1,12 @@
 //! Reads `data`, an array of numbers or an object of equally long named arrays, as it streams by.
 
+use std::collections::HashSet;
+
 use caudal_core::Faults;
 use caudal_core::cell::Cell;
 use caudal_core::fault::pointer;
 use caudal_core::json::{JsonReader, NotJson};
-use caudal_core::request::{InlineColumn, InlineTable, MAX_INLINE_ELEMENTS, UNNAMED_COLUMN};
+use caudal_core::request::{InlineColumn, InlineTable, MAX_COLUMNS, MAX_INLINE_ELEMENTS, UNNAMED_COLUMN};
 
 /// Reads `data`, and collects its faults.
 #[derive(Default)]
@@ -45,11 +47,16 @@ impl Data {
         let mut columns: Vec<InlineColumn> = Vec::new();
         // (name, elements), counted even where the values are no longer kept; none where it is no array.
         let mut lengths: Vec<(String, Option<u64>)> = Vec::new();
+        let mut seen = HashSet::new();
         reader.object(|reader| {
             let name = reader.key().to_owned();
             let at = pointer("/data", &name);
-            if lengths.iter().any(|(known, _)| *known == name) {
+            if !seen.insert(name.clone()) {
                 self.faults.push(|| at, || format!("the column \"{name}\" stands twice"));
+                return reader.skip();
+            }
+            if lengths.len() >= MAX_COLUMNS {
+                self.faults.push(|| at, || format!("expected at most {MAX_COLUMNS} columns"));
                 return reader.skip();
             }
             if reader.peek() != Some(b'[') {

@@ -12,9 +12,11 @@ pub mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
+use caudal_core::claims::Claim;
 use caudal_core::job::JobRecord;
 use caudal_core::journal::{AttemptCause, JournalState};
 use caudal_core::request::{InlineTable, JobRequest};
+use caudal_core::webhooks::Webhooks;
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use kameo::actor::{Actor, ActorRef};
 use kameo::error::Infallible;
@@ -26,13 +28,16 @@ use crate::counters::Room;
 use crate::job_manager::{JobManagerActor, Run};
 use crate::orchestrator::{Desk, JobHandle, JobResult, Submission, SubmissionBody, stopped};
 use crate::running::{Holder, RunningJob, Stop};
-use crate::{foreign, handover, leases};
+use crate::{foreign, handover, leases, response};
 
 /// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
 const SMALL_BODY: usize = 64 * 1024;
 
-/// Takes a request in.
-pub struct Submit(pub Submission);
+/// Takes a request in; as the job that a claim names, where there is one.
+pub struct Submit {
+    pub submission: Submission,
+    pub claim: Option<Claim>,
+}
 
 /// Tells when a job has ended.
 pub type Waiting = watch::Receiver<Option<Arc<JobResult>>>;
@@ -62,14 +67,10 @@ impl Message<Submit> for ValidationActor {
     type Reply = DelegatedReply<Result<JobHandle>>;
 
     /// Requests are validated side by side, each on a task of its own: a large body holds nobody up.
-    async fn handle(
-        &mut self,
-        Submit(submission): Submit,
-        ctx: &mut Context<Self, Self::Reply>,
-    ) -> Self::Reply {
+    async fn handle(&mut self, submit: Submit, ctx: &mut Context<Self, Self::Reply>) -> Self::Reply {
         self.desk.hear(Room::Validation);
         let (desk, job_manager) = (self.desk.clone(), self.job_manager.clone());
-        ctx.spawn(async move { take_in(&desk, &job_manager, submission).await })
+        ctx.spawn(async move { take_in(&desk, &job_manager, submit).await })
     }
 }
 
@@ -110,7 +111,7 @@ async fn resume(
     };
     let record = ports.records.record(id).await?;
     let job = Arc::new(RunningJob::new(record, journal, ports.clock.monotonic()));
-    if !desk.jobs.admit(job.clone(), usize::MAX)? {
+    if !desk.jobs.admit(job.clone(), usize::MAX, u64::MAX)? {
         return Ok(None);
     }
     let mut admission = Admission { desk, job: id, is_queued: false };
@@ -139,6 +140,8 @@ async fn tidy(desk: &Desk, id: JobId, journal: &JournalState) -> Result<()> {
         None => foreign::never_queued(desk, id).await,
         Some(_) => {
             let status = desk.ports.records.status(id).await?;
+            let record = desk.ports.records.record(id).await?;
+            response::announce(desk, &record, &status).await?;
             desk.ports.records.finish(&status).await
         }
     }
@@ -173,31 +176,39 @@ impl Drop for Admission<'_> {
 async fn take_in(
     desk: &Arc<Desk>,
     job_manager: &ActorRef<JobManagerActor>,
-    submission: Submission,
+    Submit { submission, claim }: Submit,
 ) -> Result<JobHandle> {
-    let (request, inline) = checked(submission.body).await?;
     let ports = &desk.ports;
+    let (request, inline) = checked(submission.body, ports.webhooks.clone()).await?;
+    if let Some(running) = claim.as_ref().and_then(|claim| desk.jobs.get(claim.job_id)) {
+        return Ok(JobHandle::of(&running, &ports.records));
+    }
+    // What lies elsewhere is counted once it is read.
+    let elements = inline.as_ref().map_or(0, cells);
+    let own = match &ports.quotas {
+        Some(quotas) => quotas.places(ports, &submission.owner, elements).await?,
+        None => u64::MAX,
+    };
     let record = JobRecord {
-        job_id: ports.ids.job_id(),
+        job_id: claim.as_ref().map_or_else(|| ports.ids.job_id(), |claim| claim.job_id),
         owner: submission.owner,
-        created_at: ports.clock.now(),
+        created_at: claim.map_or_else(|| ports.clock.now(), |claim| claim.claimed_at),
         request,
         inline: inline.is_some(),
     };
     let id = record.job_id;
     let job = Arc::new(RunningJob::new(record, JournalState::default(), ports.clock.monotonic()));
-    desk.jobs.admit(job.clone(), desk.options.admitted_jobs)?;
-    let mut admission = Admission { desk, job: id, is_queued: false };
-    queue(desk, &job, inline).await?;
-    admission.is_queued = true;
-    let mut handle = JobHandle {
-        job_id: id,
-        progress: job.watch_progress(),
-        result: job.watch_result(),
-        record: job.record.clone(),
-        records: ports.records.clone(),
-        elsewhere: None,
+    let taken = match desk.jobs.admit(job.clone(), desk.options.admitted_jobs, own) {
+        Ok(_) => queued(desk, &job, inline).await,
+        Err(refused) => Err(refused),
     };
+    if let Err(error) = taken {
+        if let Some(quotas) = &ports.quotas {
+            quotas.give_back(&job.record.owner, elements);
+        }
+        return Err(error);
+    }
+    let mut handle = JobHandle::of(&job, &ports.records);
     if ports.handover.is_some() {
         handover::hand_over(desk, &job).await;
         handle.elsewhere = Some(desk.clone());
@@ -206,6 +217,19 @@ async fn take_in(
     job.hand_to(Holder::JobManager);
     job_manager.tell(Run(id)).await.map_err(|_| stopped())?;
     Ok(handle)
+}
+
+/// Rows × columns of numbers that came with a request.
+fn cells(table: &InlineTable) -> u64 {
+    table.columns.iter().map(|column| column.values.len() as u64).sum()
+}
+
+/// Queues a job that has a place; without success the place is free again.
+async fn queued(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Result<()> {
+    let mut admission = Admission { desk, job: job.id(), is_queued: false };
+    queue(desk, job, inline).await?;
+    admission.is_queued = true;
+    Ok(())
 }
 
 async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Result<()> {
@@ -223,16 +247,19 @@ async fn queue(desk: &Desk, job: &RunningJob, inline: Option<InlineTable>) -> Re
 }
 
 /// Syntax, limits and settings, whatever way the request came.
-async fn checked(body: SubmissionBody) -> Result<(JobRequest, Option<InlineTable>)> {
+async fn checked(
+    body: SubmissionBody,
+    webhooks: Option<Arc<dyn Webhooks>>,
+) -> Result<(JobRequest, Option<InlineTable>)> {
     match body {
-        SubmissionBody::Json(bytes) if bytes.len() <= SMALL_BODY => body::parse(&bytes),
+        SubmissionBody::Json(bytes) if bytes.len() <= SMALL_BODY => body::parse(&bytes, webhooks.as_deref()),
         SubmissionBody::Json(bytes) => {
-            let parsed = tokio::task::spawn_blocking(move || body::parse(&bytes)).await;
+            let parsed = tokio::task::spawn_blocking(move || body::parse(&bytes, webhooks.as_deref())).await;
             parsed.map_err(|e| Error::new(ErrorKind::Internal, "reading the request failed").cause(e))?
         }
         SubmissionBody::Parsed { request, inline } => {
             let mut faults = caudal_core::Faults::default();
-            settings::check(&request, inline.is_some(), &mut faults);
+            settings::check(&request, inline.is_some(), webhooks.as_deref(), &mut faults);
             match faults.is_empty() {
                 true => Ok((*request, inline)),
                 false => Err(Error::from_faults(ErrorKind::InvalidRequest, faults)),

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use caudal_core::Faults;
 use caudal_core::fault::pointer;
 use caudal_core::request::{JobRequest, Source, SparkConfig};
+use caudal_core::webhooks::Webhooks;
 use serde_json::{Map, Value};
 
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "source",
     "where",
     "select",
@@ -18,6 +19,7 @@ const SETTINGS: [&str; 15] = [
     "engine",
     "statistics",
     "device",
+    "compare_devices",
     "spark_config",
     "output_format",
     "max_cost_usd",
@@ -48,6 +50,10 @@ pub fn read(settings: Vec<(String, Value)>, faults: &mut Faults) -> JobRequest {
             "engine" => choice(&at, value, faults, &mut request.engine),
             "statistics" => choice(&at, value, faults, &mut request.statistics),
             "device" => choice(&at, value, faults, &mut request.device),
+            "compare_devices" => match value.as_bool() {
+                Some(compare) => request.compare_devices = compare,
+                None => wrong(&at, "true or false", value, faults),
+            },
             "spark_config" => request.spark_config = spark_config(&at, value, faults),
             "output_format" => request.output_format = optional_choice(&at, value, faults),
             "max_cost_usd" => match value.as_f64() {
@@ -65,8 +71,8 @@ pub fn read(settings: Vec<(String, Value)>, faults: &mut Faults) -> JobRequest {
     request
 }
 
-/// Checks what types cannot say; `inline` tells whether numbers came with the request.
-pub fn check(request: &JobRequest, inline: bool, faults: &mut Faults) {
+/// Checks what types cannot say; `inline` tells whether numbers came with the request, `webhooks` judges their addresses.
+pub fn check(request: &JobRequest, inline: bool, webhooks: Option<&dyn Webhooks>, faults: &mut Faults) {
     match (inline, &request.source) {
         (false, None) => {
             faults.push(String::new, || "expected either \"data\" or \"source\", found neither".into())
@@ -90,10 +96,14 @@ pub fn check(request: &JobRequest, inline: bool, faults: &mut Faults) {
         let detail = || format!("expected a number of seconds up to {LONGEST_DEADLINE}, found {seconds}");
         faults.push(|| "/deadline_seconds".into(), detail);
     }
-    if request.webhook_url.is_some() {
-        let detail = || "webhooks are not built yet; follow the job at /jobs/{id} instead".into();
-        faults.push(|| "/webhook_url".into(), detail);
+    if let Some(Err(reason)) = request.webhook_url.as_deref().map(|url| check_webhook(url, webhooks)) {
+        faults.push(|| "/webhook_url".into(), || reason);
     }
+}
+
+fn check_webhook(url: &str, webhooks: Option<&dyn Webhooks>) -> Result<(), String> {
+    let none = "nobody is called from here: webhooks.key is not set; follow the job at /jobs/{id} instead";
+    webhooks.map_or(Err(none.into()), |webhooks| webhooks.check(url))
 }
 
 fn check_source(source: &Source, faults: &mut Faults) {

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed; others tell their figures"
 )]
 
+mod once;
 mod ports;
 mod retries;
 mod stopping;

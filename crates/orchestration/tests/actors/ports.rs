@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use caudal_core::claims::{Claim, Claimed, Claims};
 use caudal_core::job::*;
 use caudal_core::journal::{AttemptCause, Beat, JournalEntry, JournalState, Lease, Transition};
 use caudal_core::ports::*;
@@ -54,6 +55,7 @@ struct Stored {
     pipelines: HashMap<JobId, SparkProcessing>,
     analyses: HashMap<JobId, Analysis>,
     finals: HashMap<JobId, FinalResponse>,
+    claims: HashMap<(String, String), Claim>,
     turns: HashMap<Turn, u32>,
     /// Readings of the clock before the one that falls.
     readings: Option<u32>,
@@ -111,13 +113,16 @@ impl Bucket {
             clock: Arc::new(self.clone()),
             ids: Arc::new(Numbers),
             records: Arc::new(self.clone()),
+            claims: Arc::new(self.clone()),
             sources: Arc::new(self.clone()),
             planner: Arc::new(self.clone()),
             normalizer: Arc::new(self.clone()),
             pipelines: vec![Arc::new(self.clone())],
             spark: None,
+            webhooks: None,
             handover: None,
             dice: Arc::new(Dice::seeded(7)),
+            quotas: None,
             writer: self.writer,
         }
     }
@@ -226,6 +231,25 @@ pub struct Given(pub Arc<Mutex<Vec<JobId>>>);
 impl Handover for Given {
     async fn hand_over(&self, job: JobId) -> Result<()> {
         self.0.lock().unwrap().push(job);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Claims for Bucket {
+    async fn claim(&self, owner: &str, key: &str, claim: &Claim) -> Result<Claimed> {
+        let mut stored = self.stored.lock().unwrap();
+        match stored.claims.get(&(owner.to_owned(), key.to_owned())) {
+            Some(earlier) => Ok(Claimed::Earlier(earlier.clone())),
+            None => {
+                stored.claims.insert((owner.to_owned(), key.to_owned()), claim.clone());
+                Ok(Claimed::Mine)
+            }
+        }
+    }
+
+    async fn release(&self, owner: &str, key: &str) -> Result<()> {
+        self.stored.lock().unwrap().claims.remove(&(owner.to_owned(), key.to_owned()));
         Ok(())
     }
 }
@@ -479,6 +503,7 @@ impl Planner for Bucket {
             engine: "embedded".into(),
             on_spark: false,
             device: "cpu".into(),
+            compare_devices: false,
             fallback_reason: None,
             why: "there is one pipeline".into(),
         })

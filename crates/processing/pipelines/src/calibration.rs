@@ -55,14 +55,17 @@ impl Cost {
 }
 
 impl Calibration {
+    /// Names a host with a card of some name.
+    pub fn fingerprint_with(card: &str) -> String {
+        named(&format!("{} gpu {card}", Calibration::fingerprint()))
+    }
+
     /// Names a host by what decides how fast it is; a calibration holds for hosts of the same name.
     pub fn fingerprint() -> String {
         let processor = processor().unwrap_or_else(|| "unknown".into());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let version = env!("CARGO_PKG_VERSION");
-        let name = format!("{version} {} {cores} cores {processor}", std::env::consts::ARCH);
-        let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-        words.collect::<Vec<_>>().join("-").to_lowercase()
+        named(&format!("{version} {} {cores} cores {processor}", std::env::consts::ARCH))
     }
 
     /// Runs both pipelines; takes a fraction of a second.
@@ -80,6 +83,12 @@ impl Calibration {
             ),
         })
     }
+}
+
+/// A name as part of a key.
+fn named(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
 }
 
 /// What the processor calls itself.

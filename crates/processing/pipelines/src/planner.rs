@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use caudal_core::job::{PipelineKind, Plan, SourceDescription};
-use caudal_core::ports::Planner;
+use caudal_core::ports::{ChosenDevice, DevicePlanner, Planner};
 use caudal_core::request::{
     DeviceChoice, JobRequest, MAX_INLINE_ELEMENTS, OutputFormat, PipelineType, SourceFormat,
 };
@@ -19,13 +19,18 @@ use crate::spark_choice::Chosen;
 pub struct MeasuredPlanner {
     cache: Arc<dyn CalibrationCache>,
     calibration: OnceCell<Calibration>,
+    devices: Arc<dyn DevicePlanner>,
     pub(crate) spark: Option<Arc<dyn SparkEngine>>,
 }
 
 impl MeasuredPlanner {
     /// `spark` where the build can submit to Apache Spark.
-    pub fn new(cache: Arc<dyn CalibrationCache>, spark: Option<Arc<dyn SparkEngine>>) -> Self {
-        MeasuredPlanner { cache, calibration: OnceCell::new(), spark }
+    pub fn new(
+        cache: Arc<dyn CalibrationCache>,
+        devices: Arc<dyn DevicePlanner>,
+        spark: Option<Arc<dyn SparkEngine>>,
+    ) -> Self {
+        MeasuredPlanner { cache, calibration: OnceCell::new(), devices, spark }
     }
 
     /// Measures this host, unless the cache has it already; planning waits for it otherwise.
@@ -76,12 +81,9 @@ impl MeasuredPlanner {
 impl Planner for MeasuredPlanner {
     async fn plan(&self, request: &JobRequest, source: &SourceDescription) -> Result<Plan> {
         let Chosen { engine, on_spark, why: engine_reason } = self.engine(request, source).await?;
-        let (device, fallback_reason) =
-            if on_spark { on_cluster(request.device)? } else { device(request.device)? };
-        let device_reason = match (on_spark, &fallback_reason) {
-            (true, _) => "normalisation is the last pass of the same application",
-            (false, Some(reason)) => reason,
-            (false, None) => "it was asked for",
+        let ChosenDevice { device, why: device_reason, fallback_reason } = match on_spark {
+            true => on_cluster(request.device)?,
+            false => self.devices.device(request, source).await?,
         };
         let (pipelines, pipeline_reason) = match on_spark {
             true => on_executors(request.pipeline_type),
@@ -102,25 +104,21 @@ impl Planner for MeasuredPlanner {
             engine,
             on_spark,
             device: device.into(),
+            compare_devices: request.compare_devices && !on_spark,
             fallback_reason,
             why: why.join("; "),
         })
     }
 }
 
-fn device(choice: DeviceChoice) -> Result<(&'static str, Option<String>)> {
-    match choice {
-        DeviceChoice::Cpu => Ok(("cpu", None)),
-        DeviceChoice::Auto => Ok(("cpu", Some("this build has no GPU support".into()))),
-        DeviceChoice::Gpu => Err(Error::new(ErrorKind::UnavailableEngine, "this build has no GPU support")
-            .hint("ask for device auto or cpu")),
-    }
-}
-
 /// Executors have no GPU.
-fn on_cluster(choice: DeviceChoice) -> Result<(&'static str, Option<String>)> {
+fn on_cluster(choice: DeviceChoice) -> Result<ChosenDevice> {
     match choice {
-        DeviceChoice::Cpu | DeviceChoice::Auto => Ok(("spark", None)),
+        DeviceChoice::Cpu | DeviceChoice::Auto => Ok(ChosenDevice {
+            device: "spark",
+            why: "normalisation is the last pass of the same application".into(),
+            fallback_reason: None,
+        }),
         DeviceChoice::Gpu => Err(Error::new(
             ErrorKind::UnavailableEngine,
             "a job on Spark normalises on its executors, without a GPU",
@@ -183,6 +181,21 @@ mod tests {
     use super::*;
     use crate::calibration::Cost;
 
+    /// A host whose GPU is quicker from a million cells on.
+    struct Card;
+
+    #[async_trait]
+    impl DevicePlanner for Card {
+        async fn device(&self, request: &JobRequest, source: &SourceDescription) -> Result<ChosenDevice> {
+            let device = match request.device {
+                DeviceChoice::Gpu => "gpu",
+                DeviceChoice::Auto if source.cells() >= 1_000_000 => "gpu",
+                _ => "cpu",
+            };
+            Ok(ChosenDevice { device, why: "the card says so".into(), fallback_reason: None })
+        }
+    }
+
     struct Known(Calibration);
 
     #[async_trait]
@@ -201,6 +214,7 @@ mod tests {
                 rdd: Cost { fixed: 1e-5, per_cell: 1e-7 },
                 dataframe: Cost { fixed: 5e-3, per_cell: 1e-8 },
             })),
+            Arc::new(Card),
             None,
         )
     }
@@ -242,10 +256,15 @@ mod tests {
         let spark = JobRequest { engine: EngineChoice::Spark, ..JobRequest::default() };
         let error = planner().plan(&spark, &source(1)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::UnavailableEngine);
-        let gpu = JobRequest { device: DeviceChoice::Gpu, ..JobRequest::default() };
-        assert!(planner().plan(&gpu, &source(1)).await.is_err());
-        let auto = plan(JobRequest::default(), 1).await;
-        assert_eq!((auto.device.as_str(), auto.fallback_reason.is_some()), ("cpu", true));
+    }
+
+    #[tokio::test]
+    async fn the_device_is_what_the_host_says_and_the_plan_says_why() {
+        let few = plan(JobRequest::default(), 5).await;
+        let many = plan(JobRequest { compare_devices: true, ..JobRequest::default() }, 1_000_000).await;
+        assert_eq!((few.device.as_str(), many.device.as_str()), ("cpu", "gpu"));
+        assert_eq!((few.compare_devices, many.compare_devices), (false, true));
+        assert!(many.why.contains("device gpu: the card says so"), "{}", many.why);
     }
 
     #[tokio::test]
@@ -267,7 +286,7 @@ mod tests {
         }
 
         let cache = Arc::new(Empty::default());
-        let planner = MeasuredPlanner::new(cache.clone(), None);
+        let planner = MeasuredPlanner::new(cache.clone(), Arc::new(Card), None);
         let first = planner.calibration().await.unwrap();
         assert_eq!(planner.calibration().await.unwrap(), first);
         assert_eq!(*cache.0.lock().unwrap(), [first]);

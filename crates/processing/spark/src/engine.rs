@@ -102,7 +102,7 @@ impl SparkJobs {
     }
 
     /// Follows an application to its end, one of this attempt where there is none yet, and keeps its log.
-    async fn attempt(&self, input: &StageInput, plan: &Plan) -> Result<Attempted> {
+    async fn attempt(&self, input: &StageInput, plan: &Plan, begun: Option<u32>) -> Result<Attempted> {
         let places = self.datasets.spark_places(input);
         if !self.launcher.reaches(&places.data) {
             let detail = format!("Spark does not reach the bucket, {}", places.data);
@@ -110,7 +110,7 @@ impl SparkJobs {
                 .hint("Spark on this machine needs a folder as the bucket (--storage), EMR one on S3"));
         }
         let (mut folder, mut reasons) = (None, Vec::new());
-        let attempt = match self.begun(input).await? {
+        let attempt = match begun {
             Some(attempt) => attempt,
             None => {
                 let reach = |uri: &str| self.launcher.reaches(uri);
@@ -163,10 +163,13 @@ impl SparkEngine for SparkJobs {
     }
 
     async fn run(&self, input: &StageInput, plan: &Plan) -> Result<Option<SparkOutcome>> {
-        if let Some(finished) = self.collect(input, plan).await? {
+        let begun = self.begun(input).await?;
+        if begun.is_none()
+            && let Some(finished) = self.collect(input, plan).await?
+        {
             return Ok(Some(finished));
         }
-        let Attempted::Ended { mut reasons, bill } = self.attempt(input, plan).await? else {
+        let Attempted::Ended { mut reasons, bill } = self.attempt(input, plan, begun).await? else {
             return Ok(None);
         };
         let mut outcome = self.collect(input, plan).await?.ok_or_else(|| {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use caudal_core::{Error, ErrorKind, Result};
 
+use crate::archive;
 use crate::installation::{Installation, Places};
 use crate::java::Java;
 
@@ -32,7 +33,7 @@ pub fn install(places: &Places, say: &dyn Fn(&str)) -> Result<Installation> {
     let ours = Places { java_home: java.program.parent().and_then(Path::parent).map(Path::to_owned), ..ours };
     if let Ok(found) = Installation::find(&ours) {
         say(&format!("PySpark {PYSPARK_VERSION} is already at {}", found.home.display()));
-        return Ok(found);
+        return warmed(places, found, say);
     }
     let place = environment(&places.folder, PYSPARK_VERSION);
     let python = program(places, "python3")?;
@@ -44,7 +45,15 @@ pub fn install(places: &Places, say: &dyn Fn(&str)) -> Result<Installation> {
     say(&format!("installing PySpark {PYSPARK_VERSION} from PyPI (about 310 MB)"));
     let pip = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--require-hashes"];
     run(Command::new(place.join("bin/python")).args(pip).arg("-r").arg(&requirements))?;
-    Installation::find(&ours)
+    warmed(places, Installation::find(&ours)?, say)
+}
+
+fn warmed(places: &Places, found: Installation, say: &dyn Fn(&str)) -> Result<Installation> {
+    say("running a tiny job, so that Java keeps Spark's classes for the next ones");
+    if !archive::keep(&places.folder, &found)? {
+        say("Java keeps no classes here: each job starts a few seconds later");
+    }
+    Ok(found)
 }
 
 fn program(places: &Places, name: &str) -> Result<PathBuf> {

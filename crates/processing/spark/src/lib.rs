@@ -3,6 +3,7 @@
 //! [`SparkJobs`] is what orchestration sees. It speaks to a [`Launcher`], of which there is one for each way to start
 //! an application; the application itself is the jar of `spark/`, whose README is the interface.
 
+mod archive;
 mod engine;
 mod events;
 mod failure;

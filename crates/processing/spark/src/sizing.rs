@@ -85,6 +85,8 @@ impl Sizing {
         };
         self.conf.push(("spark.sql.shuffle.partitions", partitions.to_string()));
         self.reasons.push(format!("{partitions} shuffle partitions: {why}"));
+        self.conf.push(("spark.sql.autoBroadcastJoinThreshold", "-1".into()));
+        self.reasons.push("no threshold for broadcasts: nothing is joined, and what one pass tells the next is always broadcast".into());
     }
 }
 
@@ -261,7 +263,7 @@ mod tests {
         let large = Sizing::of("local[2]", MACHINE, None, 100 * GIB);
         assert_eq!((large.master.as_str(), large.driver_memory.as_str()), ("local[2]", "8192m"));
         assert!(!large.java_options.contains("TieredStopAtLevel"));
-        assert_eq!(large.reasons.len(), 3, "{:?}", large.reasons);
+        assert_eq!(large.reasons.len(), 4, "{:?}", large.reasons);
     }
 
     #[test]

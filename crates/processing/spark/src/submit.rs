@@ -18,6 +18,7 @@ use caudal_core::request::SparkConfig;
 use caudal_core::spark::SparkSurvey;
 use caudal_core::{Error, ErrorKind, Result};
 
+use crate::archive;
 use crate::events::Event;
 use crate::installation::{Installation, Places};
 use crate::jar;
@@ -99,15 +100,12 @@ impl Submit {
         sizing: &Sizing,
         name: &str,
     ) -> Command {
+        let kept = archive::option(&self.places.folder, spark).map(|option| format!(" {option}"));
+        let java_options = format!("{}{}", sizing.java_options, kept.unwrap_or_default());
         let mut command = Command::new("sh");
         command.args(["-c", GUARD, "caudal-guard"]).arg(spark.spark_submit());
         command.args(["--master", &sizing.master, "--name", name, "--class", "caudal.Job"]);
-        command.args([
-            "--driver-memory",
-            &sizing.driver_memory,
-            "--driver-java-options",
-            &sizing.java_options,
-        ]);
+        command.args(["--driver-memory", &sizing.driver_memory, "--driver-java-options", &java_options]);
         for (key, value) in &sizing.conf {
             command.arg("--conf").arg(format!("{key}={value}"));
         }

@@ -1,8 +1,9 @@
 //! Which columns of a source are processed, and why the others are not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use caudal_core::job::SkippedColumn;
+use caudal_core::request::MAX_COLUMNS;
 use caudal_core::{Error, ErrorKind, Faults, Result};
 
 /// A name less alike than this is no help.
@@ -29,11 +30,12 @@ pub struct Choice {
 ///
 /// # Errors
 /// `InvalidData` for names that are not there (with the nearest one that is), for named columns that
-/// are not numeric, for names that stand twice in the source, and when there is nothing to process.
+/// are not numeric, for names that stand twice in the source, for too many columns, and when there is nothing to process.
 pub fn choose(offered: &[Offered], named: Option<&[String]>) -> Result<Choice> {
     let mut faults = Faults::default();
+    let mut names = HashSet::with_capacity(offered.len());
     for (i, column) in offered.iter().enumerate() {
-        if offered[..i].iter().any(|other| other.name == column.name) {
+        if !names.insert(column.name.as_str()) {
             faults.push(
                 || format!("column {}", i + 1),
                 || format!("the name \"{}\" stands twice", column.name),
@@ -46,6 +48,10 @@ pub fn choose(offered: &[Offered], named: Option<&[String]>) -> Result<Choice> {
     };
     if choice.positions.is_empty() && faults.is_empty() {
         faults.push(|| "/source".into(), || nothing_numeric(&choice.skipped));
+    }
+    if choice.positions.len() > MAX_COLUMNS {
+        let found = choice.positions.len();
+        faults.push(|| "/source".into(), || format!("expected at most {MAX_COLUMNS} columns, found {found}"));
     }
     match faults.is_empty() {
         true => Ok(choice),
@@ -79,8 +85,9 @@ fn choose_named(offered: &[Offered], names: &[String], faults: &mut Faults) -> C
         }
     }
     let mut choice = Choice { positions: Vec::new(), skipped: Vec::new() };
+    let named: HashSet<&str> = names.iter().map(String::as_str).collect();
     for (i, column) in offered.iter().enumerate() {
-        match names.contains(&column.name) {
+        match named.contains(column.name.as_str()) {
             true => choice.positions.push(i),
             false => choice.skipped.push(skip(column, "it was not named".into())),
         }

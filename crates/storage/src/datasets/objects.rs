@@ -2,13 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
-use caudal_core::request::SourceFormat;
+use caudal_core::uploads::UploadRecord;
 use caudal_core::{Error, ErrorKind, Result};
-use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use serde::Deserialize;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -20,17 +18,6 @@ use crate::keys;
 use crate::normalized::opener;
 use crate::s3::S3Location;
 use crate::source::pieces::RemoteObject;
-
-/// What `uploads/{upload_id}/upload.json` says to whoever reads the upload.
-#[derive(Deserialize)]
-struct UploadRecord {
-    owner: String,
-    size: u64,
-    #[serde(default)]
-    format: Option<SourceFormat>,
-    #[serde(default)]
-    completed_at: Option<DateTime<Utc>>,
-}
 
 impl Datasets {
     /// Finds an object of a bucket.

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, Result};
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
+use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::signer::{HeaderName, Method, SignedUrlOptions, Signer};
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::S3Location;
+
+const CONTENT_LENGTH: HeaderName = HeaderName::from_static("content-length");
 
 /// How often, and for how long, one request is tried again after an answer that may be another one next time.
 /// Whoever asked decides about more than that.
@@ -24,6 +28,33 @@ const SILENCE: Duration = Duration::from_secs(30);
 const REQUEST: Duration = Duration::from_secs(300);
 
 pub fn open(location: &S3Location) -> Result<Arc<dyn ObjectStore>> {
+    let store = build(location)?;
+    Ok(match location.prefix.as_str() {
+        "" => Arc::new(store),
+        prefix => Arc::new(PrefixStore::new(store, prefix)),
+    })
+}
+
+/// Gives addresses of objects that others may use for a while, without credentials of their own.
+pub struct Presigner {
+    store: AmazonS3,
+    prefix: Path,
+}
+
+impl Presigner {
+    pub fn new(location: &S3Location) -> Result<Presigner> {
+        Ok(Presigner { store: build(location)?, prefix: Path::from(location.prefix.as_str()) })
+    }
+
+    /// An address to put an object of exactly `size` bytes to.
+    pub async fn put(&self, key: &Path, size: u64, lasts: Duration) -> object_store::Result<String> {
+        let key: Path = self.prefix.parts().chain(key.parts()).collect();
+        let options = SignedUrlOptions::new().with_signed_header(CONTENT_LENGTH, size.into());
+        Ok(self.store.signed_url_opts(Method::PUT, &key, lasts, &options).await?.into())
+    }
+}
+
+fn build(location: &S3Location) -> Result<AmazonS3> {
     // Where somebody else was first, theirs is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client =
@@ -41,7 +72,7 @@ pub fn open(location: &S3Location) -> Result<Arc<dyn ObjectStore>> {
         builder = builder.with_allow_http(true);
     }
     let backoff = BackoffConfig { init_backoff: FIRST_WAIT, max_backoff: LONGEST_WAIT, base: 2.0 };
-    let store = builder
+    builder
         .with_bucket_name(&location.bucket)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_retry(RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_FOR, backoff })
@@ -50,9 +81,5 @@ pub fn open(location: &S3Location) -> Result<Arc<dyn ObjectStore>> {
             let detail = format!("the bucket {} cannot be used: {e}", location.uri(""));
             Error::new(ErrorKind::InvalidRequest, detail)
                 .hint("check AWS_REGION, AWS_ENDPOINT_URL and the settings under [storage]")
-        })?;
-    Ok(match location.prefix.as_str() {
-        "" => Arc::new(store),
-        prefix => Arc::new(PrefixStore::new(store, prefix)),
-    })
+        })
 }

@@ -13,6 +13,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 
+pub(crate) use self::backend::Presigner;
 #[cfg(not(feature = "s3"))]
 use self::disabled as backend;
 #[cfg(feature = "s3")]

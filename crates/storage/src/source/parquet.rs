@@ -180,7 +180,7 @@ impl ParquetReader {
             Some((number, bytes)) if *number == group.file => bytes.clone(),
             _ => self.file.insert((group.file, (file.open)()?)).1.clone(),
         };
-        let chunks = Chunks { bytes, window: None, pages: rows.pages.clone() };
+        let chunks = Chunks { bytes, window: None, pages: rows.pages.clone(), only_pages: true };
         let mut decoder = decoder(chunks, &file.metadata, group.index, *place)?;
         if self.at > group.first_row {
             decoder.skip(self.at - group.first_row)?;
@@ -206,11 +206,31 @@ pub(crate) struct Chunks {
     /// A stretch of the file that was read at once, and where it begins.
     pub window: Option<(u64, Bytes)>,
     pub pages: Arc<PageBuffers>,
+    /// Whether nothing but pages is read, so that what a reader begins at is the header of one.
+    pub only_pages: bool,
 }
 
 impl Chunks {
     pub fn new(bytes: Arc<dyn ReadAt>) -> Chunks {
-        Chunks { bytes, window: None, pages: Arc::default() }
+        Chunks { bytes, window: None, pages: Arc::default(), only_pages: false }
+    }
+
+    /// The decoder makes room for as many bytes as the header of a page declares, before it looks at the page.
+    fn check_page(&self, start: u64) -> parquet::errors::Result<()> {
+        let mut header = [0; PAGE_HEADER];
+        let there = self.bytes.size().saturating_sub(start);
+        let length = usize::try_from(there).unwrap_or(usize::MAX).min(PAGE_HEADER);
+        let header = &mut header[..length];
+        match self.within(start) {
+            Some(bytes) if bytes.len() >= length => header.copy_from_slice(&bytes[..length]),
+            _ => self.bytes.read_exact_at(header, start)?,
+        }
+        match page_size(header) {
+            Some(size) if size > MOST_PAGE => Err(ParquetError::General(format!(
+                "a page says that it has {size} bytes; at most {MOST_PAGE} are read"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Goes on to a stretch that is read to its end, at once where it is small.
@@ -239,6 +259,9 @@ impl ChunkReader for Chunks {
     type T = Box<dyn Read>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        if self.only_pages {
+            self.check_page(start)?;
+        }
         Ok(match self.within(start) {
             Some(bytes) => Box::new(bytes.reader()),
             // Page headers are read through this, and are small.
@@ -262,6 +285,35 @@ impl ChunkReader for Chunks {
         self.bytes.read_exact_at(&mut buffer[..length], start)?;
         Ok(Bytes::from_owner(PageBuffer { buffer, length, pages: self.pages.clone() }))
     }
+}
+
+/// A larger page is not decompressed: writers make pages of a megabyte, and of a few hundred at most.
+const MOST_PAGE: i64 = 512 << 20;
+
+/// Bytes in which a page's type and sizes stand.
+const PAGE_HEADER: usize = 16;
+
+/// The decompressed size that a page's header declares, its second field (Thrift's compact protocol): each of the first
+/// two fields is a byte that says so, and a number in seven bits a byte.
+fn page_size(header: &[u8]) -> Option<i64> {
+    const NEXT_FIELD_I32: u8 = 0x15;
+    let mut rest = header;
+    let mut number = || {
+        rest = rest.strip_prefix(&[NEXT_FIELD_I32])?;
+        let mut value = 0u64;
+        for shift in (0..35).step_by(7) {
+            let (byte, behind) = rest.split_first()?;
+            rest = behind;
+            value |= u64::from(byte & 0x7F) << shift;
+            if byte & 0x80 == 0 {
+                // Zigzag: the sign is the lowest bit.
+                return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+            }
+        }
+        None
+    };
+    number()?;
+    number()
 }
 
 /// Reads on from a position.
@@ -327,4 +379,33 @@ impl Drop for PageBuffer {
 pub(crate) fn damaged(error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidData, format!("the Parquet file cannot be read: {error}"))
         .hint("is the file complete? A Parquet file ends with its footer, which a cut-off copy lacks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_that_a_page_declares_is_read_from_its_header() {
+        // Type 0, 40 bytes decompressed, 22 compressed.
+        assert_eq!(page_size(&[0x15, 0, 0x15, 80, 0x15, 44]), Some(40));
+        assert_eq!(
+            page_size(&[0x15, 4, 0x15, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 0x15]),
+            Some(i64::from(i32::MAX))
+        );
+        assert_eq!(page_size(&[0x15, 4, 0x15, 1]), Some(-1));
+        for other in [&[][..], &[0x15], &[0x15, 0, 0x16, 80], &[0x15, 0, 0x15, 0xFF, 0xFF], b"PAR1"] {
+            assert_eq!(page_size(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_says_it_is_larger_than_any_is_not_made_room_for() {
+        let header = |size: &[u8]| [&[0x15, 0, 0x15], size, &[0x15, 2, 0]].concat();
+        let chunks =
+            |bytes: Vec<u8>| Chunks { only_pages: true, ..Chunks::new(Arc::new(Bytes::from(bytes))) };
+        assert!(chunks(header(&[0xFE, 0xFF, 0xFF, 0xFF, 0x0F])).get_read(0).is_err());
+        assert!(chunks(header(&[80])).get_read(0).is_ok());
+        assert!(chunks(vec![]).get_read(0).is_ok(), "what is no page is left to whoever reads it");
+    }
 }
