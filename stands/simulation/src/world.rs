@@ -12,14 +12,15 @@ use caudal_core::request::{InlineColumn, InlineTable, JobRequest, SparkConfig};
 use caudal_core::{ErrorKind, JobId, JobState};
 use caudal_orchestration::retry::{Dice, RetryPolicy};
 use caudal_orchestration::{JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody};
-use caudal_storage::{Bucket, BucketRecords};
 use chrono::TimeDelta;
 use object_store::memory::InMemory;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::bucket::Bucket;
 use crate::chance::Chance;
 use crate::ports::{Instance, POISON};
+use crate::records::BucketRecords;
 use crate::store::{Faults, Life, Met, Process, Weather};
 
 const LEASE: Duration = Duration::from_secs(3);

@@ -65,11 +65,13 @@ async fn a_job_that_kills_its_instance_three_times_is_parked_and_others_go_on() 
     until(|| bucket.turns_left(Turn::Hang) == 0).await;
     let mut other = first.submit(submission()).await.unwrap();
     assert_eq!(ended(&mut other).await, (JobState::Completed, None));
+    // Actors live as long as somebody may speak to them.
+    let mut instances = vec![first];
     for _ in 0..2 {
         bucket.turn(Turn::Hang, 1);
         killed.die();
         killed = bucket.other();
-        Orchestrator::start(killed.ports(), quick()).await.unwrap();
+        instances.push(Orchestrator::start(killed.ports(), quick()).await.unwrap());
         until(|| bucket.turns_left(Turn::Hang) == 0).await;
     }
     killed.die();
