@@ -38,11 +38,11 @@ def settings(folder):
 class Stand:
     """All functions behind one address, with a bucket of their own."""
 
-    def __init__(self, *options, orchestrator="timeout=30", gpu="timeout=30"):
-        self.folder = tempfile.mkdtemp(prefix="caudal-lambda-")
-        functions = [f"orchestrator={BINARIES}/orchestrator,{orchestrator}", f"gpu={BINARIES}/gpu_processing,{gpu}"]
-        arguments = [a for f in functions for a in ("--function", f)]
-        arguments += [a for pair in settings(self.folder).items() for a in ("--env", "=".join(pair))]
+    def __init__(self, *options, orchestrator="timeout=30", gpu="timeout=30", spark=None, variables=None, folder=None, port=0):
+        self.folder = str(folder or tempfile.mkdtemp(prefix="caudal-lambda-"))
+        functions = [f"orchestrator={BINARIES}/orchestrator,{orchestrator}", f"gpu={BINARIES}/gpu_processing,{gpu}", *filter(None, [spark])]
+        arguments = [a for f in functions for a in ("--function", f)] + ["--port", str(port)]
+        arguments += [a for pair in (settings(self.folder) | (variables or {})).items() for a in ("--env", "=".join(pair))]
         self.process = subprocess.Popen([sys.executable, HERE / "fake_lambda", *arguments, *options], stdout=subprocess.PIPE, text=True)
         self.url = re.search(r"http://\S+", self.process.stdout.readline())[0]
 

@@ -21,6 +21,7 @@ class Cluster:
         instances = request.get("Instances", {})
         self.id, self.name = identity("j-"), request["Name"]
         self.release = request.get("ReleaseLabel", "emr-6.15.0")
+        self.logs = request.get("LogUri", "")
         self.stays = instances.get("KeepJobFlowAliveWhenNoSteps", False)
         self.concurrency = request.get("StepConcurrencyLevel", 1)
         self.state, self.reason, self.created, self.steps = "STARTING", {}, time.time(), []
@@ -163,10 +164,11 @@ class Clusters:
         arguments = step["Config"]["Args"]
         is_spark = step["Config"]["Jar"] == "command-runner.jar" and arguments[:1] == ["spark-submit"]
         given_up = lambda: status["State"] == "CANCEL_PENDING" or cluster.state in ENDING
-        code = self._runner.run(step["Id"], arguments[1:], given_up) if is_spark else 1
+        logs = f"{cluster.logs.rstrip('/')}/{cluster.id}/steps/{step['Id']}"
+        code = self._runner.run(step["Id"], arguments[1:], given_up, logs) if is_spark else 1
         with self._lock:
             if code not in (0, None):
-                status["FailureDetails"] = {"Reason": "Unknown Error.", "LogFile": str(self._runner.work / f"{step['Id']}.log")}
+                status["FailureDetails"] = {"Reason": "Unknown Error.", "LogFile": f"{logs}/stderr.gz"}
             self._enter(cluster, step, "CANCELLED" if code is None else "COMPLETED" if code == 0 else "FAILED")
             if code not in (0, None):
                 self._after_failure(cluster, step)

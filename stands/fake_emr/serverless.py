@@ -79,12 +79,14 @@ class Applications:
     @staticmethod
     def _new_run(application, request):
         identifier, now = uuid.uuid4().hex[:16], time.time()
+        monitoring = request.get("configurationOverrides", {}).get("monitoringConfiguration", {}).get("s3MonitoringConfiguration", {})
+        logs = f"{monitoring.get('logUri', '').rstrip('/')}/applications/{application['applicationId']}/jobs/{identifier}/SPARK_DRIVER"
         return {
             "applicationId": application["applicationId"], "jobRunId": identifier, "name": request.get("name", ""),
             "arn": f"{application['arn']}/jobruns/{identifier}", "createdBy": "arn:aws:iam::123456789012:user/caudal",
             "createdAt": now, "updatedAt": now, "executionRole": request["executionRoleArn"], "state": "SUBMITTED",
             "stateDetails": "", "releaseLabel": application["releaseLabel"], "jobDriver": request["jobDriver"],
-            "attempt": 1, "_timeout": 60 * request.get("executionTimeoutMinutes", 720),
+            "attempt": 1, "_logs": logs, "_timeout": 60 * request.get("executionTimeoutMinutes", 720),
         }
 
     def _list(self, application, query):
@@ -114,7 +116,7 @@ class Applications:
                     self._enter(run, state)
         driver, begun = run["jobDriver"]["sparkSubmit"], time.time()
         arguments = [*shlex.split(driver.get("sparkSubmitParameters") or ""), driver["entryPoint"], *driver.get("entryPointArguments", [])]
-        code = self._runner.run(run["jobRunId"], arguments, cancelled, run["_timeout"])
+        code = self._runner.run(run["jobRunId"], arguments, cancelled, run["_logs"], run["_timeout"])
         seconds = time.time() - begun
         with self._lock:
             billed = max(BILLED_AT_LEAST, seconds) / 3600
@@ -122,7 +124,7 @@ class Applications:
             run["billedResourceUtilization"] = {"vCPUHour": round(VCPU * billed, 3), "memoryGBHour": round(MEMORY_GB * billed, 3), "storageGBHour": 0.0}
             run["totalResourceUtilization"] = {"vCPUHour": round(VCPU * seconds / 3600, 3), "memoryGBHour": round(MEMORY_GB * seconds / 3600, 3), "storageGBHour": 0.0}
             if code not in (0, None):
-                run["stateDetails"] = f"Job failed, please check the logs in {self._runner.work / run['jobRunId']}.log"
+                run["stateDetails"] = f"Job failed, please check the logs in {run['_logs']}"
             self._enter(run, "CANCELLED" if code is None else "SUCCESS" if code == 0 else "FAILED")
 
     def _enter(self, run, state):

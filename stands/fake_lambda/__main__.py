@@ -3,8 +3,8 @@
 Usage: python3 stands/fake_lambda --function NAME=PATH[,timeout=S][,concurrency=N] … [--env NAME=VALUE] …
 
 Functions run frozen between invocations, are killed at their time-out, and are called again when an asynchronous event
-failed, as on AWS. One address answers both Lambda's Invoke and, for every other path, a REST API whose proxy is the
-function `orchestrator`. It prints `listening on http://127.0.0.1:PORT`.
+failed, as on AWS. One address answers Lambda's Invoke, takes EMR's state changes at /events as EventBridge would, and is for every other path
+a REST API whose proxy is the function `orchestrator`. It prints `listening on http://127.0.0.1:PORT`.
 """
 
 import argparse
@@ -34,12 +34,20 @@ class Lambda:
         for delay in delays:
             threading.Thread(target=self._work, args=[name, event, delay], daemon=True).start()
 
+    def take_state_change(self, event):
+        """EventBridge, with the template's two rules."""
+        detail = event["detail"]
+        ended = detail["state"] in ("COMPLETED", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED")
+        if ended and (detail.get("name") or detail.get("jobRunName", "")).startswith("caudal-"):
+            self.take_event("orchestrator", event)
+
     def _work(self, name, event, delay):
         time.sleep(delay)
         for attempt in range(3):
+            begun = time.monotonic()
             outcome = self._once(name, event, self._random.random() * self._kill if self._kill and attempt == 0 else None)
             with self._lock:
-                self.log.append({"function": name, "event": event, "attempt": attempt, "outcome": outcome})
+                self.log.append({"function": name, "event": event, "attempt": attempt, "outcome": outcome, "seconds": time.monotonic() - begun})
             if outcome == "done":
                 return
             time.sleep(self._retry)
@@ -64,6 +72,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         service = self.server.service
         if self.path == "/invocations":
             return self.send(200, json.dumps(service.log).encode())
+        if self.path == "/busy":
+            return self.send(200, json.dumps({name: made.busy for name, made in service.functions.items()}).encode())
+        if self.path == "/events":
+            self.send(200, b"{}")
+            return service.take_state_change(json.loads(body))
         if self.path.startswith("/2015-03-31/functions/"):
             return self._invoke(self.path.split("/")[3], body)
         self.send(*proxy.answer(service.functions["orchestrator"], self.command, self.path, self.headers, body))

@@ -118,6 +118,7 @@ class Function:
     def __init__(self, name, bootstrap, timeout, concurrency, variables):
         self.name, self.timeout = name, timeout
         self._bootstrap, self._variables = bootstrap, variables
+        self.busy = 0
         self._places, self._idle, self._lock = threading.Semaphore(concurrency), [], threading.Lock()
 
     def invoke(self, event, timeout=None):
@@ -126,6 +127,7 @@ class Function:
             raise Throttled
         try:
             with self._lock:
+                self.busy += 1
                 environment = self._idle.pop() if self._idle else None
             environment = environment or Environment(self.name, self._bootstrap, self._variables)
             answer = environment.invoke(event, timeout or self.timeout)
@@ -134,6 +136,8 @@ class Function:
                     self._idle.append(environment)
             return answer
         finally:
+            with self._lock:
+                self.busy -= 1
             self._places.release()
 
     def stop(self):

@@ -25,6 +25,8 @@ pub struct App {
     pub data: Arc<dyn NormalizedData>,
     planner: Arc<MeasuredPlanner>,
     #[cfg(feature = "lambda-http")]
+    spark: Arc<dyn SparkEngine>,
+    #[cfg(feature = "lambda-http")]
     handover: Option<Arc<dyn caudal_core::ports::Handover>>,
 }
 
@@ -45,7 +47,7 @@ impl App {
         let pipelines: Vec<Arc<dyn Pipeline>> =
             vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(dataframe)];
         let spark: Arc<dyn SparkEngine> =
-            Arc::new(SparkJobs::new(datasets.clone(), Arc::new(crate::spark::launcher(settings)?)));
+            Arc::new(SparkJobs::new(datasets.clone(), crate::spark::launcher(settings, &bucket)?));
         let calibration = Arc::new(BucketCalibration(bucket.clone()));
         let planner = Arc::new(MeasuredPlanner::new(calibration, Some(spark.clone())));
         let ports = Ports {
@@ -56,7 +58,7 @@ impl App {
             planner: planner.clone(),
             normalizer: functions.normalizer(Arc::new(CpuNormalizer::new(datasets.clone()))),
             pipelines,
-            spark: Some(spark),
+            spark: Some(spark.clone()),
             handover: functions.handover.clone(),
             quotas: quotas(settings, takes_over)?,
             writer: RandomIds.entry_id(),
@@ -76,6 +78,8 @@ impl App {
             data: Arc::new(datasets),
             planner,
             #[cfg(feature = "lambda-http")]
+            spark,
+            #[cfg(feature = "lambda-http")]
             handover: functions.handover,
         })
     }
@@ -90,6 +94,15 @@ impl App {
             Some(handover) => handover.hand_over(job).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether a job only waits for its application on Apache Spark.
+    ///
+    /// # Errors
+    /// Whatever keeps that from being found out.
+    #[cfg(feature = "lambda-http")]
+    pub async fn is_waiting(&self, job: caudal_core::JobId) -> Result<bool> {
+        self.spark.is_waiting(job).await
     }
 
     /// Measures this host in the background, so that the first job that is planned need not wait for it.

@@ -60,7 +60,8 @@ mod disabled {
     /// `UnavailableEngine` where functions are named.
     pub fn connect(settings: &Settings, _: &Bucket) -> Result<Functions> {
         let named = &settings.functions;
-        match named.orchestrator.is_empty() && named.gpu_processing.is_empty() {
+        match [&named.orchestrator, &named.gpu_processing, &named.spark_launcher].iter().all(|n| n.is_empty())
+        {
             true => Ok(Functions::default()),
             false => {
                 let detail = "functions are named in the settings, and this build calls none";

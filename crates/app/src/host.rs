@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "orchestrator")]
+#[cfg(any(feature = "emr", feature = "orchestrator"))]
 use caudal_core::JobId;
 use caudal_core::ports::Clock;
-#[cfg(feature = "orchestrator")]
+#[cfg(any(feature = "emr", feature = "orchestrator"))]
 use caudal_core::ports::Ids;
 use caudal_core::{Error, ErrorKind, Result};
 use chrono::{DateTime, Utc};
@@ -32,11 +32,11 @@ impl Clock for SystemClock {
     }
 }
 
-#[cfg(feature = "orchestrator")]
+#[cfg(any(feature = "emr", feature = "orchestrator"))]
 /// UUIDs of version 7, from the clock and the system's randomness.
 pub struct RandomIds;
 
-#[cfg(feature = "orchestrator")]
+#[cfg(any(feature = "emr", feature = "orchestrator"))]
 impl Ids for RandomIds {
     fn job_id(&self) -> JobId {
         JobId(uuid::Uuid::now_v7())

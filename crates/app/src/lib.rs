@@ -6,6 +6,8 @@ pub mod access;
 mod compose;
 #[cfg(feature = "orchestrator")]
 pub mod doctor;
+#[cfg(feature = "emr")]
+mod emr;
 #[cfg(feature = "orchestrator")]
 mod functions;
 mod host;
@@ -16,6 +18,8 @@ pub mod lambda;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod settings;
+#[cfg(feature = "emr")]
+pub mod smoke;
 #[cfg(feature = "orchestrator")]
 pub mod spark;
 mod store;

@@ -27,6 +27,7 @@ pub struct Settings {
     pub cors: CorsSettings,
     pub processing: ProcessingSettings,
     pub spark: SparkSettings,
+    pub emr: EmrSettings,
     pub orchestration: OrchestrationSettings,
     pub functions: FunctionSettings,
     pub prices: PriceList,
@@ -63,6 +64,12 @@ impl AwsVariables {
             Some((name, value.into_string().ok()?))
         };
         AwsVariables(std::env::vars_os().filter_map(named).collect())
+    }
+
+    /// All of them.
+    #[cfg(feature = "emr")]
+    pub(crate) fn all(&self) -> &[(String, String)] {
+        &self.0
     }
 
     /// One of them, where it is set and not empty.
@@ -255,6 +262,27 @@ pub struct OrchestrationSettings {
     lease_seconds: f64,
 }
 
+/// Services of AWS that run applications of Spark.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmrSettings {
+    pub on: String,
+    pub application: String,
+    pub role: String,
+    pub minutes: u32,
+    pub cluster: String,
+    pub release: String,
+    pub service_role: String,
+    pub instance_profile: String,
+    pub subnet: String,
+    pub master_type: String,
+    pub core_type: String,
+    pub core_count: u32,
+    pub look_seconds: f64,
+    pub log_seconds: f64,
+    pub intent_seconds: f64,
+}
+
 /// Functions on AWS Lambda that do a part of the work; empty names for none.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -262,6 +290,7 @@ pub struct FunctionSettings {
     pub service: String,
     pub orchestrator: String,
     pub gpu_processing: String,
+    pub spark_launcher: String,
     stage_seconds: f64,
 }
 
@@ -342,6 +371,16 @@ impl Settings {
         self.cors.check()?;
         if !(0.1..=3600.0).contains(&self.orchestration.lease_seconds) {
             return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
+        }
+        let emr = [self.emr.look_seconds, self.emr.log_seconds, self.emr.intent_seconds];
+        if emr.iter().any(|seconds| !(0.0..=86_400.0).contains(seconds)) {
+            return Err(invalid(
+                "emr.look_seconds, emr.log_seconds and emr.intent_seconds are 0 to 86400 seconds",
+            ));
+        }
+        if !["", "serverless", "steps"].contains(&self.emr.on.as_str()) {
+            let found = &self.emr.on;
+            return Err(invalid(format!("emr.on is \"serverless\", \"steps\" or empty, found \"{found}\"")));
         }
         if !(1.0..=900.0).contains(&self.functions.stage_seconds) {
             return Err(invalid("functions.stage_seconds is between 1 and 900 seconds"));

@@ -4,6 +4,7 @@
 //! was decided, a [`ports::StageInput`] is one attempt that is running. Nothing here does I/O.
 
 pub mod cell;
+pub mod decimal;
 pub mod error;
 pub mod export;
 pub mod fault;

@@ -12,4 +12,8 @@ pub struct PriceList {
     pub s3_put: f64,
     pub s3_get: f64,
     pub api_gateway_request: f64,
+    /// An hour of a core, of a GB of memory, and of a GB of disk.
+    pub emr_serverless_vcpu_hour: f64,
+    pub emr_serverless_gb_hour: f64,
+    pub emr_serverless_disk_gb_hour: f64,
 }

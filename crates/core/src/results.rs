@@ -242,6 +242,19 @@ pub struct SparkApplication {
     pub reasons: Vec<String>,
     /// Where its log is.
     pub log: String,
+    /// What it was billed, where its service says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bill: Option<SparkBill>,
+}
+
+/// What a service has billed for an application: hours of cores, of GB of memory and of GB of disk, and what they cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SparkBill {
+    pub vcpu_hours: f64,
+    pub memory_gb_hours: f64,
+    pub storage_gb_hours: f64,
+    pub usd: f64,
 }
 
 /// What stages of Spark did: bytes, seconds, and how many.

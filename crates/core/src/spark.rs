@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::job::{Plan, SourceDescription};
+use crate::job::{JobId, Plan, SourceDescription};
 use crate::ports::StageInput;
 use crate::request::SparkConfig;
 use crate::results::{GpuProcessing, PipelineResult, SparkApplication};
@@ -27,13 +27,22 @@ pub trait SparkEngine: Send + Sync {
     async fn survey(&self, asked: Option<&SparkConfig>) -> Result<SparkSurvey>;
 
     /// Runs normalisation and pipelines as one application and publishes the normalised data. An attempt of this job
-    /// that has finished before is collected and not run again.
+    /// that has finished before is collected and not run again. `None` where the application runs elsewhere, and whoever
+    /// is told of its end is to come back.
     ///
     /// # Errors
     /// `InvalidData` and `SourceUnavailable` as the embedded engine has them; `InsufficientMemory`,
     /// `StorageUnavailable`, `UnavailableEngine`; `EngineFailed` with the place of the log; `Cancelled`, once nothing of
     /// the application is left.
-    async fn run(&self, input: &StageInput, plan: &Plan) -> Result<SparkOutcome>;
+    async fn run(&self, input: &StageInput, plan: &Plan) -> Result<Option<SparkOutcome>>;
+
+    /// Whether a job only waits for its application, which runs elsewhere.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`, `UnavailableEngine` or `Overloaded` where that cannot be found out.
+    async fn is_waiting(&self, _job: JobId) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// What one application found.

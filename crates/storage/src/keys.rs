@@ -79,6 +79,10 @@ pub fn attempt(job: JobId, stage: &str, attempt: u32) -> Path {
     Path::from(format!("jobs/{job}/attempts/{stage}/{attempt}"))
 }
 
+pub fn spark_attempts(job: JobId) -> Path {
+    attempts_folder(job).join(SPARK_STAGE)
+}
+
 /// What an application of Spark writes before its launcher publishes it.
 pub fn spark_data(job: JobId, attempt: u32) -> Path {
     self::attempt(job, SPARK_STAGE, attempt).join("data")
@@ -96,6 +100,45 @@ pub fn spark_input(job: JobId, attempt: u32, number: u64) -> Path {
 
 pub fn spark_log(job: JobId, attempt: u32) -> Path {
     Path::from(format!("logs/spark/{job}/attempt-{attempt}/driver.log"))
+}
+
+/// The Spark job that a build carries, once for all jobs.
+pub fn spark_jar(hash: &str) -> Path {
+    Path::from(format!("spark/caudal-spark-{hash}.jar"))
+}
+
+/// What an application elsewhere is told to do.
+pub fn spark_spec(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("spec.json")
+}
+
+/// How an application elsewhere is to be started, for the function that starts it.
+pub fn spark_order(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("order.json")
+}
+
+/// That somebody is about to start an application; whoever creates intent n may.
+pub fn spark_intent(job: JobId, attempt: u32, number: u32) -> Path {
+    spark_intents(job, attempt).join(format!("{number:08}.json"))
+}
+
+pub fn spark_intents(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("intents")
+}
+
+/// By which identity a service knows an application that was started.
+pub fn spark_started(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("started.json")
+}
+
+/// How the function that starts applications last saw one.
+pub fn spark_look(job: JobId, attempt: u32) -> Path {
+    self::attempt(job, SPARK_STAGE, attempt).join("look.json")
+}
+
+/// Where services of AWS put the logs of applications.
+pub fn spark_logs() -> Path {
+    Path::from("logs/spark")
 }
 
 /// The stage whose attempts are applications of Spark.

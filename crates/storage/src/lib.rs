@@ -1,6 +1,7 @@
 //! One bucket: keys, journal, data sets and results over an object store.
 
 mod api_keys;
+mod applications;
 mod assignments;
 mod bucket;
 mod datasets;
@@ -19,16 +20,17 @@ mod table;
 mod usage;
 
 pub use api_keys::BucketApiKeys;
+pub use applications::{Applications, Attempt, Note};
 pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
-pub use normalized::FillRows;
+pub use normalized::{FillRows, Filler, json_array};
 pub use records::BucketRecords;
 pub use s3::{S3Location, is_s3};
 pub use source::{
     BLOCK_ROWS, Batch, BatchReader, ColumnReader, ScanControl, Source, SourceColumn, SpillOptions, Steps,
     scan,
 };
-pub use spark::{Converted, ReadBy, SparkInput, SparkPlaces, WrittenFile};
+pub use spark::{Converted, Reach, ReadBy, SparkInput, SparkPlaces, WrittenFile};
 pub use table::{Column, Table};
 pub use usage::BucketUsage;

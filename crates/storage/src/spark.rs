@@ -1,16 +1,17 @@
 //! What an application of Apache Spark reads and leaves in the bucket, and how that becomes the job's.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use caudal_core::job::SourceDescription;
 use caudal_core::ports::StageInput;
 use caudal_core::request::{OutputFormat, SourceFormat};
-use caudal_core::{Error, ErrorKind, JobId, Result};
+use caudal_core::{JobId, Result};
 
-use crate::datasets::Datasets;
+use crate::datasets::{Datasets, SparkFiles};
 use crate::keys;
-use crate::normalized::{encode, encoded, filled, part_rows};
+use crate::normalized::{Buffers, Filler, Making, encoded, part_rows};
 use crate::source::Source;
 
 /// What Spark is to read.
@@ -59,17 +60,19 @@ pub struct WrittenFile {
     pub bytes: u64,
 }
 
+/// Whether Spark reaches what a URI names.
+pub type Reach<'r> = &'r (dyn Fn(&str) -> bool + Sync);
+
 impl Datasets {
-    /// The source as Spark reads it. Arrow, JSON documents, inline numbers and what was derived are written as Parquet
+    /// The source as Spark reads it, where it reaches that. What it does not reach, Arrow, JSON documents, inline numbers and what was derived are written as Parquet
     /// below the attempt first.
     ///
     /// # Errors
     /// Those of opening a source; `StorageUnavailable` when the bucket takes nothing.
-    pub async fn spark_input(&self, input: &StageInput) -> Result<SparkInput> {
-        if let Some(found) = self.files_for_spark(input).await? {
-            let uris = found.paths.iter().map(|path| format!("file://{}", path.display())).collect();
-            let folder = found.folder.map(|folder| folder.display().to_string());
-            return Ok(SparkInput { format: found.format, uris, folder, bytes: found.bytes });
+    pub async fn spark_input(&self, input: &StageInput, reach: Reach<'_>) -> Result<SparkInput> {
+        if let Some(found) = self.files_for_spark(input, reach).await? {
+            let SparkFiles { uris, folder, format, bytes } = found;
+            return Ok(SparkInput { format, uris, folder, bytes });
         }
         let source = self.source(input).await?;
         let (rows, columns) = (source.rows(), source.columns());
@@ -80,10 +83,10 @@ impl Datasets {
             let part = number * step..rows.min((number + 1) * step);
             let read = source.clone();
             let content = encoded(move || {
-                let names: Vec<String> = read.names().map(str::to_owned).collect();
-                let fill =
-                    move |column, rows, out: &mut [f64]| read.reader(column, rows)?.fill(out).map(drop);
-                encode::part(OutputFormat::Parquet, &names, filled(&fill, columns, part)?)
+                let names = read.names().map(str::to_owned).collect();
+                let format = OutputFormat::Parquet;
+                Making { format, names, fill: Arc::new(read_rows(read)), rows: part }
+                    .content(&Buffers::default())
             });
             let key = keys::spark_input(input.job_id(), input.attempt, number);
             let content = content.await?;
@@ -99,33 +102,31 @@ impl Datasets {
     ///
     /// # Errors
     /// Those of opening a source.
-    pub async fn reader_for_spark(&self, input: &StageInput) -> Result<ReadBy> {
-        match self.files_for_spark(input).await? {
+    pub async fn reader_for_spark(&self, input: &StageInput, reach: Reach<'_>) -> Result<ReadBy> {
+        match self.files_for_spark(input, reach).await? {
             Some(found) => Ok(ReadBy::Spark(found.format)),
             None => Ok(ReadBy::Us(Converted::of(self.source(input).await?.as_ref()))),
         }
     }
 
     /// Where an attempt writes.
-    ///
-    /// # Errors
-    /// `UnavailableEngine` where the bucket is nothing that Spark writes to.
-    pub fn spark_places(&self, input: &StageInput) -> Result<SparkPlaces> {
+    pub fn spark_places(&self, input: &StageInput) -> SparkPlaces {
         let (job, attempt) = (input.job_id(), input.attempt);
         let uri = |key| self.bucket.uri(&key);
-        let places = SparkPlaces {
+        SparkPlaces {
             data: uri(keys::spark_data(job, attempt)),
             results: uri(keys::spark_results(job, attempt)),
             log: uri(keys::spark_log(job, attempt)),
-        };
-        match places.data.starts_with("file:") {
-            true => Ok(places),
-            // Spark reaches S3 only with jars that its wheels do not have.
-            false => {
-                let detail = "jobs on Spark need a folder as the bucket, which Spark writes to itself";
-                Err(Error::new(ErrorKind::UnavailableEngine, detail).hint("name one with --storage"))
-            }
         }
+    }
+
+    /// The newest attempt that began an application.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the bucket does not answer.
+    pub async fn newest_spark_attempt(&self, job: JobId) -> Result<Option<u32>> {
+        let names = self.bucket.list_names(&keys::spark_attempts(job)).await?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).max())
     }
 
     /// The newest attempt up to this one that has left its results, and what it found.
@@ -157,14 +158,21 @@ impl Datasets {
         }
         let source = self.parquet_in(&folder, names.clone(), files).await?;
         let rows = source.rows();
-        let fill = move |column, rows, out: &mut [f64]| source.reader(column, rows)?.fill(out).map(drop);
-        self.put_normalized(input, format, &names, rows, Arc::new(fill)).await
+        self.put_normalized(input, format, &names, rows, Arc::new(read_rows(source))).await
     }
 
     /// # Errors
     /// `StorageUnavailable` when the bucket takes nothing.
     pub async fn put_spark_log(&self, input: &StageInput, content: Vec<u8>) -> Result<()> {
         self.bucket.put(&keys::spark_log(input.job_id(), input.attempt), content).await
+    }
+}
+
+/// The rows of a source as they are.
+fn read_rows(source: Arc<Source>) -> impl Fn(usize, Range<u64>) -> Result<Box<Filler>> {
+    move |column, rows| {
+        let mut reader = source.reader(column, rows)?;
+        Ok(Box::new(move |out: &mut [f64]| reader.fill(out).map(drop)))
     }
 }
 

@@ -1,101 +1,62 @@
-//! Calls functions on AWS Lambda: one signed request, answered as soon as the event is taken in.
+//! Calls functions on AWS Lambda: for an event that they work on by themselves, or for an answer.
 
+use caudal_aws::{Again, AwsClient, Call, Refusal, Service};
 use caudal_core::{Error, ErrorKind, Result};
-use http::header::CONTENT_TYPE;
-use object_store::ClientOptions;
-use object_store::aws::{AwsAuthorizer, AwsCredential};
-use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
+use http::Method;
 use serde::Serialize;
-use std::time::Duration;
 
 use crate::settings::AwsVariables;
 
-/// How often an invocation is tried, and the pause after the first failure, which doubles.
-const TRIES: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
 /// Invokes functions in one region as whoever the environment says.
 #[derive(Debug)]
-pub struct FunctionClient {
-    client: HttpClient,
-    credential: AwsCredential,
-    region: String,
-    endpoint: String,
-}
+pub struct FunctionClient(AwsClient);
 
 impl FunctionClient {
     /// # Errors
-    /// `InvalidRequest` where the environment names no region or no credentials.
+    /// `InvalidRequest` where the environment names no region or its variables do not go together.
     pub fn new(aws: &AwsVariables) -> Result<FunctionClient> {
-        let needed = |name: &str| {
-            aws.get(name).map(str::to_owned).ok_or_else(|| {
-                let detail = format!("functions cannot be called: {name} is not set");
-                Error::new(ErrorKind::InvalidRequest, detail)
-            })
-        };
-        let region = needed("AWS_REGION")?;
-        let own = aws.get("AWS_ENDPOINT_URL_LAMBDA").or(aws.get("AWS_ENDPOINT_URL"));
-        let endpoint = own.map_or_else(|| format!("https://lambda.{region}.amazonaws.com"), str::to_owned);
-        let credential = AwsCredential {
-            key_id: needed("AWS_ACCESS_KEY_ID")?,
-            secret_key: needed("AWS_SECRET_ACCESS_KEY")?,
-            token: aws.get("AWS_SESSION_TOKEN").map(str::to_owned),
-        };
-        // Where somebody else was first, theirs is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let options = ClientOptions::new().with_allow_http(own.is_some());
-        let client = ReqwestConnector::default().connect(&options).map_err(|e| {
-            Error::new(ErrorKind::Internal, "functions cannot be called from this host").cause(e)
-        })?;
-        Ok(FunctionClient { client, credential, region, endpoint: endpoint.trim_end_matches('/').into() })
+        AwsClient::new(aws.all()).map(FunctionClient)
     }
 
     /// Has a function work on an event by itself: AWS keeps the event and tries up to three times.
     ///
     /// # Errors
-    /// `Overloaded` where the function's queue takes nothing more, `StorageUnavailable` where AWS does not answer or
+    /// `Overloaded` where the function's queue takes nothing more or AWS does not answer, `StorageUnavailable` where it
     /// refuses.
     pub async fn invoke(&self, function: &str, event: &impl Serialize) -> Result<()> {
-        let body = serde_json::to_vec(event).map_err(|e| self.failed(function, &e))?;
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..TRIES {
-            match self.once(function, body.clone()).await {
-                Err(error) if error.kind.is_retryable() => tokio::time::sleep(pause).await,
-                answer => return answer,
-            }
-            pause *= 2;
-        }
-        self.once(function, body).await
+        self.call(function, "Event", event).await.map(drop)
     }
 
-    async fn once(&self, function: &str, body: Vec<u8>) -> Result<()> {
-        let uri = format!("{}/2015-03-31/functions/{function}/invocations", self.endpoint);
-        let mut request: HttpRequest = http::Request::post(uri)
-            .header("x-amz-invocation-type", "Event")
-            .header(CONTENT_TYPE, "application/json")
-            .body(HttpRequestBody::from(body))
-            .map_err(|e| self.failed(function, &e))?;
-        AwsAuthorizer::new(&self.credential, "lambda", &self.region)
-            .try_authorize(&mut request, None)
-            .map_err(|e| self.failed(function, &e))?;
-        let response = self.client.execute(request).await.map_err(|e| self.failed(function, &e))?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(());
+    /// Has a function do something now, and waits until it has.
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke); `Overloaded` also where the function died over it.
+    pub async fn ask(&self, function: &str, event: &impl Serialize) -> Result<()> {
+        let answer = self.call(function, "RequestResponse", event).await?;
+        match answer.headers.contains_key("x-amz-function-error") {
+            false => Ok(()),
+            true => Err(Error::new(ErrorKind::Overloaded, format!("the function {function} gave no answer"))
+                .cause(String::from_utf8_lossy(&answer.body))),
         }
-        let body = response.into_body().bytes().await.unwrap_or_default();
-        let answer = format!("{status}: {}", String::from_utf8_lossy(&body));
-        Err(match status.as_u16() {
-            429 => Error::new(ErrorKind::Overloaded, format!("the function {function} takes no more events"))
-                .cause(answer),
-            403 => self.failed(function, &answer).hint("allow lambda:InvokeFunction to this role"),
-            404 => self.failed(function, &answer).hint("check the settings under [functions]"),
-            _ => self.failed(function, &answer),
-        })
     }
 
-    fn failed(&self, function: &str, cause: &dyn std::fmt::Display) -> Error {
-        Error::new(ErrorKind::StorageUnavailable, format!("the function {function} cannot be called"))
-            .cause(cause)
+    async fn call(&self, function: &str, kind: &str, event: &impl Serialize) -> Result<caudal_aws::Answer> {
+        let body = serde_json::to_value(event)
+            .map_err(|e| Error::new(ErrorKind::Internal, "an event cannot be written").cause(e))?;
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let mut call = Call::json(Service::LAMBDA, Method::POST, path, &body);
+        call.headers.push(("x-amz-invocation-type", kind.to_owned()));
+        debug_assert_eq!(call.again, Again::Harmless, "functions may be told twice");
+        self.0.call(&call).await.map_err(|refusal| failed(function, &refusal))
+    }
+}
+
+fn failed(function: &str, refusal: &Refusal) -> Error {
+    let what = format!("the function {function} cannot be called");
+    let error = refusal.explain(ErrorKind::StorageUnavailable, &what);
+    match refusal.code() {
+        "AccessDeniedException" => error.hint("allow lambda:InvokeFunction to this role"),
+        "ResourceNotFoundException" => error.hint("check the settings under [functions]"),
+        _ => error,
     }
 }

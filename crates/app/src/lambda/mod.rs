@@ -12,9 +12,15 @@ mod metrics;
 mod orchestrator;
 #[cfg(feature = "lambda-http")]
 pub(crate) mod remote;
+#[cfg(feature = "emr")]
+mod spark;
 mod stage;
 
 pub use lambda_runtime::Error;
 #[cfg(feature = "lambda-http")]
 pub use orchestrator::orchestrator;
+#[cfg(feature = "lambda-http")]
+pub(crate) use spark::LauncherFunction;
+#[cfg(feature = "emr")]
+pub use spark::spark_launcher;
 pub use stage::gpu_processing;

@@ -79,8 +79,13 @@ impl Function {
     }
 
     async fn resume(&self, job: JobId, outcome: &mut Outcome) -> Result<Value> {
+        // What cannot be found out shows itself while the job is carried.
+        if self.app.is_waiting(job).await.unwrap_or(false) {
+            tracing::info!(%job, "the job waits for its application on Spark");
+            return Ok(Value::Null);
+        }
         let Some(result) = self.app.orchestrator.carry(job).await? else {
-            tracing::info!(%job, "another invocation has the job, or it has ended");
+            tracing::info!(%job, "another invocation has the job, it has ended, or it waits for Spark");
             return Ok(Value::Null);
         };
         outcome.ended = Some(job);

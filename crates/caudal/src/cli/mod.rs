@@ -1,5 +1,7 @@
 //! The command line: its subcommands, its log, and the way from an error to an exit code.
 
+#[cfg(feature = "emr")]
+mod aws;
 mod doctor;
 mod exit;
 mod figures;
@@ -36,6 +38,9 @@ enum Command {
     Keys(keys::KeysArguments),
     /// Say what is there on this machine and what is missing.
     Doctor(doctor::DoctorArguments),
+    /// Look at a deployment on AWS.
+    #[cfg(feature = "emr")]
+    Aws(aws::AwsArguments),
     /// Set up Apache Spark for jobs that ask for it.
     Spark(spark::SparkArguments),
 }
@@ -58,6 +63,8 @@ pub fn run() -> ExitCode {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Keys(arguments) => keys::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
+            #[cfg(feature = "emr")]
+            Command::Aws(arguments) => aws::run(arguments).await,
             Command::Spark(arguments) => spark::run(arguments).await,
         }
     });

@@ -76,7 +76,11 @@ pub fn explain(failure: &Failure, folder: Option<&str>, log: &str, place: &str) 
             Some(exception) => format!("it ended with code {code}: {exception}"),
             None => format!("it ended with code {code}"),
         },
-        (None, None) => "it left no results".into(),
+        (None, None) => match (last_exception(log), &failure.told) {
+            (Some(exception), _) => exception,
+            (None, Some(told)) => format!("its service says: {told}"),
+            (None, None) => "it left no results".into(),
+        },
     };
     Error::new(
         ErrorKind::EngineFailed,

@@ -8,12 +8,22 @@ use sha2::{Digest, Sha256};
 /// Built from `spark/src`; a test below holds it to its sources.
 const JAR: &[u8] = include_bytes!("../../../../spark/caudal-spark.jar");
 
+/// The jar, and the beginning of its hash.
+#[cfg(feature = "emr")]
+pub fn embedded() -> (String, &'static [u8]) {
+    (hash(), JAR)
+}
+
+fn hash() -> String {
+    Sha256::digest(JAR).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The jar's file below a folder, written unless it is there.
 ///
 /// # Errors
 /// `StorageUnavailable` where the folder takes nothing.
 pub fn unpacked(folder: &Path) -> Result<PathBuf> {
-    let hash: String = Sha256::digest(JAR).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash();
     let jar = folder.join(format!("caudal-spark-{hash}.jar"));
     if jar.metadata().is_ok_and(|found| found.len() == JAR.len() as u64) {
         return Ok(jar);

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::request::SparkConfig;
+use caudal_core::results::SparkBill;
 use caudal_core::spark::SparkSurvey;
 use serde::Serialize;
 
@@ -47,6 +48,29 @@ pub trait Launcher: Send + Sync {
 
     /// Takes away what an ended application left outside the bucket.
     async fn forget(&self, name: &str);
+
+    /// Whether an application of this name was started, be it by another process.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` where that cannot be found out.
+    async fn knows(&self, name: &str) -> Result<bool> {
+        Ok(self.status(name).await.is_ok())
+    }
+
+    /// Whether Spark there reads and writes what a URI names.
+    fn reaches(&self, uri: &str) -> bool {
+        uri.starts_with("file:")
+    }
+
+    /// Whether somebody wakes the job when its application ends, so that nobody need wait for it.
+    fn wakes(&self) -> bool {
+        false
+    }
+
+    /// What an ended application was billed, where its service says.
+    async fn bill(&self, _name: &str) -> Option<SparkBill> {
+        None
+    }
 }
 
 /// An application to be started.
@@ -107,4 +131,6 @@ pub struct Failure {
     pub code: Option<i32>,
     /// Reasons for which executors were lost on the way.
     pub lost: Vec<String>,
+    /// What the service that ran it says.
+    pub told: Option<String>,
 }

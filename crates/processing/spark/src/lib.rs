@@ -11,6 +11,8 @@ mod installation;
 mod jar;
 mod java;
 mod launcher;
+#[cfg(feature = "emr")]
+mod remote;
 mod results;
 mod sizing;
 mod submit;
@@ -21,5 +23,10 @@ pub use install::{PYSPARK_VERSION, install};
 pub use installation::{Installation, Places};
 pub use java::Java;
 pub use launcher::{Failure, JobSpec, Launcher, Phase, SpecOutput, SpecSource, Status, Submission};
+#[cfg(feature = "emr")]
+pub use remote::{
+    ClusterChoice, EmrServerless, EmrSteps, Look, Order, Remote, RemoteOptions, ServerlessPlace, Service,
+    Stage, StepsPlace, TransientCluster, serverless_size, steps_size,
+};
 pub use sizing::{Machine, Sizing};
 pub use submit::Submit;

@@ -80,6 +80,7 @@ impl JobResults {
             normalization: self.normalization_metrics,
             reasons: self.reasons,
             log,
+            bill: None,
         };
         let source = SourceDescription {
             format: None,

@@ -21,7 +21,7 @@ mod source_path;
 mod uri;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -47,6 +47,7 @@ use crate::keys;
 use crate::s3::S3Location;
 use crate::source::pieces::Pieces;
 use crate::source::{Growing, Keeper, Room, Source, SpillOptions};
+use crate::spark::Reach;
 
 /// What reading sources is bound by.
 #[derive(Clone, Debug, Default)]
@@ -79,12 +80,12 @@ pub struct Datasets {
     stores: Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>,
 }
 
-/// Files of this machine that Spark can read itself.
+/// Files and objects that Spark can read itself.
 pub(crate) struct SparkFiles {
     /// In byte order.
-    pub paths: Vec<PathBuf>,
-    /// Where the source is a folder.
-    pub folder: Option<PathBuf>,
+    pub uris: Vec<String>,
+    /// The path or URI of the source where it is a folder.
+    pub folder: Option<String>,
     pub format: SourceFormat,
     pub bytes: u64,
 }
@@ -163,7 +164,8 @@ impl Datasets {
         if input.record.request.engine != EngineChoice::Spark {
             return Ok(None);
         }
-        let found = self.files_for_spark(input).await?.filter(|found| found.format != SourceFormat::Parquet);
+        let found = self.files_for_spark(input, &|_| true).await?;
+        let found = found.filter(|found| found.format != SourceFormat::Parquet);
         Ok(found.map(|found| SourceDescription {
             format: Some(found.format),
             rows: 0,
@@ -174,13 +176,32 @@ impl Datasets {
     }
 
     /// The files of a job's source, where they are in a form that Spark reads and nothing is derived from them.
-    pub(crate) async fn files_for_spark(&self, input: &StageInput) -> Result<Option<SparkFiles>> {
+    pub(crate) async fn files_for_spark(
+        &self,
+        input: &StageInput,
+        reach: Reach<'_>,
+    ) -> Result<Option<SparkFiles>> {
         let request = &input.record.request;
         let derived = request.condition.is_some() || request.select.is_some() || request.sql.is_some();
         let Some(source) = request.source.clone().filter(|_| !derived) else { return Ok(None) };
-        let Named::Path(path) = uri::parse(&source.uri)? else { return Ok(None) };
-        let options = self.options.clone();
-        in_background(move || for_spark(&path, source.format, &options)).await
+        let (located, base) = match uri::parse(&source.uri)? {
+            Named::Path(path) if reach("file:") => {
+                let folder = path.canonicalize().unwrap_or(path);
+                (self.locate(input).await?, Base::Folder(folder))
+            }
+            Named::Object { bucket, key } if reach("s3:") => {
+                (self.locate(input).await?, Base::Object(format!("s3://{bucket}/{key}")))
+            }
+            Named::Objects { bucket, below } if reach("s3:") => {
+                (self.locate(input).await?, Base::Objects(format!("s3://{bucket}/{below}")))
+            }
+            Named::Upload(id) if reach(&self.bucket.place()) => {
+                let uri = self.bucket.uri(&keys::upload_data(id));
+                (self.locate(input).await?, Base::Object(uri))
+            }
+            _ => return Ok(None),
+        };
+        in_background(move || for_spark(located, &base, source.format)).await
     }
 
     async fn locate(&self, input: &StageInput) -> Result<Located> {
@@ -266,14 +287,10 @@ fn open_located(located: Located, input: &StageInput, options: &SourceOptions) -
     }
 }
 
-fn for_spark(
-    path: &Path,
-    asked: Option<SourceFormat>,
-    options: &SourceOptions,
-) -> Result<Option<SparkFiles>> {
-    let (mut items, folder) = match source_path::locate(path, &options.allowed_roots)? {
+fn for_spark(located: Located, base: &Base, asked: Option<SourceFormat>) -> Result<Option<SparkFiles>> {
+    let (mut items, folder) = match located {
         Located::One(item) => (vec![item], None),
-        Located::Folder(items) => (items, Some(path.canonicalize().unwrap_or_else(|_| path.to_owned()))),
+        Located::Folder(items) => (items, Some(base.shown())),
     };
     if items.len() > 1 {
         items.retain(|item| item.size > 0);
@@ -290,11 +307,36 @@ fn for_spark(
         folder::check_form(item, first, form, asked).map_err(|error| folder::in_file(error, &item.name))?;
     }
     Ok(Some(SparkFiles {
-        paths: items.iter().map(|item| folder.clone().unwrap_or_default().join(&item.name)).collect(),
+        uris: items.iter().map(|item| base.uri(item, folder.is_some())).collect(),
         folder,
         format,
         bytes: items.iter().map(|item| item.size).sum(),
     }))
+}
+
+/// Where the items of a source are.
+enum Base {
+    Folder(PathBuf),
+    Object(String),
+    Objects(String),
+}
+
+impl Base {
+    fn shown(&self) -> String {
+        match self {
+            Base::Folder(path) => path.display().to_string(),
+            Base::Object(uri) | Base::Objects(uri) => uri.clone(),
+        }
+    }
+
+    fn uri(&self, item: &Item, is_one_of_many: bool) -> String {
+        match self {
+            Base::Folder(folder) if is_one_of_many => format!("file://{}", folder.join(&item.name).display()),
+            Base::Folder(_) => format!("file://{}", item.name),
+            Base::Object(uri) => uri.clone(),
+            Base::Objects(below) => format!("{}/{}", below.trim_end_matches('/'), item.name),
+        }
+    }
 }
 
 fn form_of(item: &Item, asked: Option<SourceFormat>) -> Result<Form> {
