@@ -5,6 +5,7 @@ use caudal_core::ports::Appended;
 use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 
 use crate::orchestrator::Desk;
+use crate::response::announce;
 
 /// Journals that a job is cancelled. Whoever works on it finds the entry and stops.
 ///
@@ -26,7 +27,8 @@ pub async fn cancel(desk: &Desk, job: JobId) -> Result<()> {
         }
     }
     desk.counters.cancelled.add();
-    let status = records.status(job).await?;
+    let (status, record) = (records.status(job).await?, records.record(job).await?);
+    announce(desk, &record, &status).await?;
     records.finish(&status).await
 }
 

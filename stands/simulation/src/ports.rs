@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use caudal_core::claims::{Claim, Claimed, Claims};
 use caudal_core::job::*;
 use caudal_core::ports::*;
 use caudal_core::request::JobRequest;
@@ -85,6 +86,18 @@ impl Ids for Instance {
 
     fn entry_id(&self) -> Uuid {
         Uuid::from_u128(u128::from(self.numbers.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// Nobody brings a key along.
+#[async_trait]
+impl Claims for Instance {
+    async fn claim(&self, _: &str, _: &str, _: &Claim) -> Result<Claimed> {
+        Err(Error::new(ErrorKind::StorageUnavailable, "nothing is claimed here"))
+    }
+
+    async fn release(&self, _: &str, _: &str) -> Result<()> {
+        Ok(())
     }
 }
 

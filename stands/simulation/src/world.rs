@@ -153,13 +153,16 @@ impl World {
             clock: instance.clone(),
             ids: instance.clone(),
             records: self.records(&process),
+            claims: instance.clone(),
             sources: instance.clone(),
             planner: instance.clone(),
             normalizer: instance.clone(),
             pipelines: vec![instance.clone()],
             spark: None,
+            webhooks: None,
             handover: None,
             dice: Arc::new(Dice::seeded(self.numbers.fetch_add(1, Ordering::Relaxed))),
+            quotas: None,
             writer: Uuid::from_u128(u128::from(self.numbers.fetch_add(1, Ordering::Relaxed))),
         };
         let options = OrchestratorOptions {

@@ -199,7 +199,10 @@ async fn take_in(
     let id = record.job_id;
     let job = Arc::new(RunningJob::new(record, JournalState::default(), ports.clock.monotonic()));
     let taken = match desk.jobs.admit(job.clone(), desk.options.admitted_jobs, own) {
-        Ok(_) => queued(desk, &job, inline).await,
+        Ok(false) => {
+            Err(Error::new(ErrorKind::NotFinished, "the job of this key is being taken in just now"))
+        }
+        Ok(true) => queued(desk, &job, inline).await,
         Err(refused) => Err(refused),
     };
     if let Err(error) = taken {

@@ -23,6 +23,8 @@ async fn ended(place: &Place<'_>, job: JobId) -> Result<Option<Ended>> {
 /// All objects of a job. Its own folder is the last to go: as long as it is there, the next sweep finds the rest.
 pub(super) fn all_of(job: JobId, index: Option<(&str, DateTime<Utc>)>) -> Vec<Target> {
     let mut targets: Vec<Target> = keys::output_folders(job).into_iter().map(Target::Below).collect();
+    targets.push(Target::Below(keys::delivery_attempts(job)));
+    targets.push(Target::Object(keys::ended_delivery(job)));
     if let Some((owner, created_at)) = index {
         targets.push(Target::Object(keys::index_entry(owner, created_at, job)));
     }
