@@ -187,7 +187,9 @@ impl Owner {
 
 fn elements_used_up(limit: u64, used: u64, now: DateTime<Utc>) -> Error {
     let midnight = (now.date_naive() + TimeDelta::days(1)).and_time(chrono::NaiveTime::MIN).and_utc();
-    let detail = format!("{used} of the {limit} elements of this day are used, and this request has more than are left");
+    let detail = format!(
+        "{used} of the {limit} elements of this day are used, and this request has more than are left"
+    );
     Error::new(ErrorKind::TooManyRequests, detail)
         .hint("the day ends at midnight, UTC")
         .retry_after((midnight - now).num_seconds().max(1).unsigned_abs())

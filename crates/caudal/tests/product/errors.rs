@@ -38,7 +38,8 @@ fn tests(folder: &Path, all: &mut String) {
 #[test]
 fn every_type_of_error_is_met_by_a_test() {
     let mut all = String::new();
-    for room in ["caudal", "gateway", "storage", "orchestration", "processing/spark", "processing/pipelines"] {
+    for room in ["caudal", "gateway", "storage", "orchestration", "processing/spark", "processing/pipelines"]
+    {
         let folder = root().join("crates").join(room).join("tests");
         if folder.is_dir() {
             tests(&folder, &mut all);
@@ -47,7 +48,8 @@ fn every_type_of_error_is_met_by_a_test() {
     let met = |kind: &ErrorKind| {
         // A crash of Spark is told by its exit code.
         let by_exit_code = *kind == ErrorKind::EngineFailed && all.contains("(\"crash\", 70");
-        let named = all.contains(&format!("\"{}\"", kind.code())) || all.contains(&format!("ErrorKind::{kind:?}"));
+        let named =
+            all.contains(&format!("\"{}\"", kind.code())) || all.contains(&format!("ErrorKind::{kind:?}"));
         named || by_exit_code
     };
     let missing: Vec<_> = ErrorKind::ALL.into_iter().filter(|kind| !met(kind)).collect();

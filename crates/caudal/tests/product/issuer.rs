@@ -55,9 +55,14 @@ impl Issuer {
                 lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
                 count.fetch_add(1, Ordering::Relaxed);
                 let documents = documents.lock().expect("nobody panics with it");
-                let found = documents.iter().find(|(at, _)| *at == path).filter(|_| !gone.load(Ordering::Relaxed));
-                let (status, body) = found.map_or((500, String::new()), |(_, found)| (200, found.to_string()));
-                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let found =
+                    documents.iter().find(|(at, _)| *at == path).filter(|_| !gone.load(Ordering::Relaxed));
+                let (status, body) =
+                    found.map_or((500, String::new()), |(_, found)| (200, found.to_string()));
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
                 let _ = (&stream).write_all(format!("{head}{body}").as_bytes());
             }
         });
@@ -75,7 +80,8 @@ fn signed(key: &Ed25519KeyPair, issuer: &str, changes: &Value) -> String {
     for (name, value) in changes.as_object().expect("an object") {
         claims[name] = value.clone();
     }
-    let text = format!("{}.{}", encoded(r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt"}"#), encoded(claims.to_string()));
+    let text =
+        format!("{}.{}", encoded(r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt"}"#), encoded(claims.to_string()));
     format!("{text}.{}", encoded(key.sign(text.as_bytes())))
 }
 

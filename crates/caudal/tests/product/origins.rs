@@ -52,7 +52,9 @@ fn a_page_that_is_named_may_use_the_api_and_asks_first_without_a_key() {
 fn a_page_that_is_not_named_is_told_nothing() {
     let place = Place::new();
     let server = allowing(&place, "allowed_origins = [\"https://console.example\"]", &[]);
-    for origin in ["https://evil.example", "http://console.example", "https://console.example.evil.example", "null"] {
+    for origin in
+        ["https://evil.example", "http://console.example", "https://console.example.evil.example", "null"]
+    {
         preflight(&server, "/process", origin).problem(403, "forbidden");
         let answer = server.request("GET", "/jobs", &[("origin", origin)], None);
         assert_eq!(header(&answer, "allow-origin"), "", "{origin}");
@@ -104,6 +106,10 @@ fn a_server_for_this_machine_answers_to_no_name_that_somebody_could_give_out() {
     let guarded = guarded(&place);
     let bearer = format!("Bearer {alice}");
     let headers = [("host", "api.example"), ("authorization", bearer.as_str())];
-    assert_eq!(guarded.request("GET", "/jobs", &headers, None).status, 200, "where everybody signs in any name will do");
+    assert_eq!(
+        guarded.request("GET", "/jobs", &headers, None).status,
+        200,
+        "where everybody signs in any name will do"
+    );
     assert_eq!(call(&guarded, &alice, "GET", "/jobs", None).json()["jobs"], json!([]));
 }

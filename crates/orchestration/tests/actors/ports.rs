@@ -72,7 +72,7 @@ impl Bucket {
             pipelines: vec![Arc::new(self.clone())],
             spark: None,
             handover: None,
-        quotas: None,
+            quotas: None,
             writer: uuid::Uuid::from_u128(7),
         }
     }

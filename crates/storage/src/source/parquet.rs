@@ -226,9 +226,9 @@ impl Chunks {
             _ => self.bytes.read_exact_at(header, start)?,
         }
         match page_size(header) {
-            Some(size) if size > MOST_PAGE => {
-                Err(ParquetError::General(format!("a page says that it has {size} bytes; at most {MOST_PAGE} are read")))
-            }
+            Some(size) if size > MOST_PAGE => Err(ParquetError::General(format!(
+                "a page says that it has {size} bytes; at most {MOST_PAGE} are read"
+            ))),
             _ => Ok(()),
         }
     }
@@ -389,7 +389,10 @@ mod tests {
     fn the_size_that_a_page_declares_is_read_from_its_header() {
         // Type 0, 40 bytes decompressed, 22 compressed.
         assert_eq!(page_size(&[0x15, 0, 0x15, 80, 0x15, 44]), Some(40));
-        assert_eq!(page_size(&[0x15, 4, 0x15, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 0x15]), Some(i64::from(i32::MAX)));
+        assert_eq!(
+            page_size(&[0x15, 4, 0x15, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 0x15]),
+            Some(i64::from(i32::MAX))
+        );
         assert_eq!(page_size(&[0x15, 4, 0x15, 1]), Some(-1));
         for other in [&[][..], &[0x15], &[0x15, 0, 0x16, 80], &[0x15, 0, 0x15, 0xFF, 0xFF], b"PAR1"] {
             assert_eq!(page_size(other), None, "{other:?}");
@@ -399,7 +402,8 @@ mod tests {
     #[test]
     fn a_page_that_says_it_is_larger_than_any_is_not_made_room_for() {
         let header = |size: &[u8]| [&[0x15, 0, 0x15], size, &[0x15, 2, 0]].concat();
-        let chunks = |bytes: Vec<u8>| Chunks { only_pages: true, ..Chunks::new(Arc::new(Bytes::from(bytes))) };
+        let chunks =
+            |bytes: Vec<u8>| Chunks { only_pages: true, ..Chunks::new(Arc::new(Bytes::from(bytes))) };
         assert!(chunks(header(&[0xFE, 0xFF, 0xFF, 0xFF, 0x0F])).get_read(0).is_err());
         assert!(chunks(header(&[80])).get_read(0).is_ok());
         assert!(chunks(vec![]).get_read(0).is_ok(), "what is no page is left to whoever reads it");
