@@ -272,7 +272,6 @@ fn secrets_are_in_no_log_and_no_answer() {
         answers.push(call(&server, credential, "POST", "/process", Some(r#"{"data": [1, "x"]}"#)));
         answers.push(call(&server, credential, "POST", "/process", Some(r#"{"data": [1, 2]}"#)));
         answers.push(call(&server, credential, "GET", "/nowhere", None));
-        answers.push(call(&server, credential, "GET", &format!("/jobs?limit={secret}"), None));
     }
     let key_text = std::fs::read_to_string(&certificate.key).expect("a key");
     let secrets = [secret.as_str(), &"f".repeat(64), aws, "c2lnbmF0dXJlLXRoYXQtaXMtc2VjcmV0", &key_text];
@@ -287,8 +286,7 @@ fn secrets_are_in_no_log_and_no_answer() {
     }
     for hidden in secrets {
         assert!(!log.contains(hidden), "{hidden} is in the log");
-        // What a client sends in a query comes back to it, and only to it.
-        for answer in answers.iter().filter(|answer| !answer.text().contains("?limit")) {
+        for answer in &answers {
             assert!(!answer.text().contains(hidden), "{hidden} is in an answer: {}", answer.text());
             assert!(!format!("{:?}", answer.headers).contains(hidden));
         }
