@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use caudal_core::claims::{Claim, Claimed, Claims};
 use caudal_core::uploads::hex;
 use caudal_core::{Error, ErrorKind, Result};
-use chrono::{DateTime, TimeDelta, Utc};
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
 
@@ -17,9 +16,6 @@ use crate::keys;
 const TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 
-/// How long a key is kept: the contract promises a day.
-const KEPT: TimeDelta = TimeDelta::hours(48);
-
 /// Idempotency keys behind the port of core.
 pub struct BucketClaims {
     bucket: Bucket,
@@ -28,23 +24,6 @@ pub struct BucketClaims {
 impl BucketClaims {
     pub fn new(bucket: Bucket) -> Self {
         BucketClaims { bucket }
-    }
-
-    /// Takes keys away that nobody needs any more; how many there were.
-    ///
-    /// # Errors
-    /// `StorageUnavailable` when the bucket does not answer.
-    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<u64> {
-        let mut gone = 0;
-        for name in self.bucket.list_names(&keys::idempotency_folder()).await? {
-            let key = keys::idempotency(&name);
-            let claim: Option<Claim> = self.bucket.get_json(&key).await?;
-            if claim.is_some_and(|claim| claim.claimed_at + KEPT < now) {
-                self.bucket.delete(&key).await?;
-                gone += 1;
-            }
-        }
-        Ok(gone)
     }
 }
 

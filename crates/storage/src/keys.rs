@@ -205,13 +205,9 @@ pub fn upload_data(id: Uuid) -> Path {
     upload(id).join("data")
 }
 
-pub fn idempotency_folder() -> Path {
-    Path::from("idempotency")
-}
-
 /// What an idempotency key stands for, by the hash of its owner and the key.
 pub fn idempotency(hash: &str) -> Path {
-    idempotency_folder().join(hash)
+    Path::from("idempotency").join(hash)
 }
 
 /// Deliveries of webhooks that have not ended.
@@ -238,11 +234,6 @@ pub fn ended_deliveries() -> Path {
 
 pub fn ended_delivery(job: JobId) -> Path {
     ended_deliveries().join(format!("{job}.json"))
-}
-
-/// All uploads, a folder each.
-pub fn uploads() -> Path {
-    Path::from("uploads")
 }
 
 /// A part of an upload, until the upload is complete.

@@ -12,7 +12,7 @@ use caudal_core::uploads::{
     Bytestream, Kept, MAX_PARTS, NewUpload, Sha256, Upload, UploadPart, UploadRecord, Uploads, hex,
 };
 use caudal_core::{Error, ErrorKind, Faults, Result};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures::{StreamExt, TryStreamExt, stream as streams};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -45,27 +45,6 @@ pub struct BucketUploads {
 impl BucketUploads {
     pub fn new(bucket: Bucket, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, limits: UploadLimits) -> Self {
         BucketUploads { bucket, clock, ids, limits }
-    }
-
-    /// Takes away every upload that has expired; how many there were.
-    ///
-    /// # Errors
-    /// `StorageUnavailable` when the bucket does not answer.
-    pub async fn sweep(&self) -> Result<u64> {
-        let now = self.clock.now();
-        let mut gone = 0;
-        for name in self.bucket.list_names(&keys::uploads()).await? {
-            let Ok(id) = name.parse::<Uuid>() else { continue };
-            let record: Option<UploadRecord> = self.bucket.get_json(&keys::upload_record(id)).await?;
-            // One without a record was given up while it was being made, long ago as its id says.
-            let expires =
-                record.map_or_else(|| made_at(id).map(|at| at + self.kept()), |r| Some(r.expires_at));
-            if expires.is_some_and(|expires| expires < now) {
-                self.bucket.delete_below(&keys::upload(id)).await?;
-                gone += 1;
-            }
-        }
-        Ok(gone)
     }
 
     fn kept(&self) -> TimeDelta {
@@ -329,10 +308,4 @@ fn right_part(number: u32, size: u64, expected: Option<Sha256>, written: &Writte
         }
         _ => Ok(()),
     }
-}
-
-/// When an id of version 7 was made.
-fn made_at(id: Uuid) -> Option<DateTime<Utc>> {
-    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
-    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
 }
