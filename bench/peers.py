@@ -1,6 +1,7 @@
 """Prints the peers' table: the same full work by Caudal and by other engines, in one run on one machine.
 
-    cargo build --release && cargo build --release -p caudal-kernels --example in_memory
+    cargo build --release
+    cargo build --release -p caudal-kernels --example in_memory -p caudal-storage --example json_numbers
     python3 bench/peers.py                     # 1e6 and 1e7 rows; makes its own Python environment on first use
     python3 bench/peers.py --rows 1e8 --level full --with spark --json peers.json
 
@@ -172,6 +173,7 @@ def json_table(session):
     session.ask("json_file", rows=max(session.asked.rows), count=1_000_000, file=str(file))
     rows = [row_of(name, name, "JSON", lambda name=name: session.ask("json_engine", engine=name, file=str(file)))
             for name in JSON_ENGINES]
+    rows.append(row_of("caudal", "Caudal", "JSON", lambda: ours.json_numbers(file, session.asked.repeats)))
     against_best(rows, ("parse", "print"))
     say(f"\nJSON: an array of up to 1,000,000 doubles, {table.megabytes(file.stat().st_size)}; wall seconds")
     say(table.json_rows(rows))

@@ -12,6 +12,7 @@ ROOT = process.BENCH.parent
 RELEASE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release"
 BINARY = RELEASE / "caudal"
 EXAMPLE = RELEASE / "examples" / "in_memory"
+JSON_EXAMPLE = RELEASE / "examples" / "json_numbers"
 
 
 def child_environment():
@@ -55,6 +56,19 @@ def memory(raw, level, threads, repeats):
         run["others"] = busy * run["wall"]
     found = {"runs": kept[1:], "first": kept[0], "peak": whole["peak"], "zscore_error": runs[-1].get("zscore_error")}
     return profile, found
+
+
+def json_numbers(file, repeats):
+    """Seconds of parsing and of printing an array of doubles, and whether both are right."""
+    printed = file.with_suffix(".printed")
+    output, whole = process.run([JSON_EXAMPLE, file, repeats + 1, printed], child_environment())
+    runs = [json.loads(line) for line in output.splitlines()][1:]
+    found = {}
+    for name in ("parse", "print"):
+        walls = sorted(run[name] for run in runs)
+        found[name] = {"wall": walls[0], "wall_median": walls[len(walls) // 2]}
+    right = json.loads(printed.read_text()) == json.loads(file.read_text())
+    return found | {"right": right, "peak": whole["peak"], "bytes": file.stat().st_size}
 
 
 def thread_counts():

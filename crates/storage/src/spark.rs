@@ -1,5 +1,6 @@
 //! What an application of Apache Spark reads and leaves in the bucket, and how that becomes the job's.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use caudal_core::{JobId, Result};
 
 use crate::datasets::{Datasets, SparkFiles};
 use crate::keys;
-use crate::normalized::{encode, encoded, filled, part_rows};
+use crate::normalized::{Buffers, Filler, Making, encoded, part_rows};
 use crate::source::Source;
 
 /// What Spark is to read.
@@ -82,10 +83,10 @@ impl Datasets {
             let part = number * step..rows.min((number + 1) * step);
             let read = source.clone();
             let content = encoded(move || {
-                let names: Vec<String> = read.names().map(str::to_owned).collect();
-                let fill =
-                    move |column, rows, out: &mut [f64]| read.reader(column, rows)?.fill(out).map(drop);
-                encode::part(OutputFormat::Parquet, &names, filled(&fill, columns, part)?)
+                let names = read.names().map(str::to_owned).collect();
+                let format = OutputFormat::Parquet;
+                Making { format, names, fill: Arc::new(read_rows(read)), rows: part }
+                    .content(&Buffers::default())
             });
             let key = keys::spark_input(input.job_id(), input.attempt, number);
             let content = content.await?;
@@ -157,14 +158,21 @@ impl Datasets {
         }
         let source = self.parquet_in(&folder, names.clone(), files).await?;
         let rows = source.rows();
-        let fill = move |column, rows, out: &mut [f64]| source.reader(column, rows)?.fill(out).map(drop);
-        self.put_normalized(input, format, &names, rows, Arc::new(fill)).await
+        self.put_normalized(input, format, &names, rows, Arc::new(read_rows(source))).await
     }
 
     /// # Errors
     /// `StorageUnavailable` when the bucket takes nothing.
     pub async fn put_spark_log(&self, input: &StageInput, content: Vec<u8>) -> Result<()> {
         self.bucket.put(&keys::spark_log(input.job_id(), input.attempt), content).await
+    }
+}
+
+/// The rows of a source as they are.
+fn read_rows(source: Arc<Source>) -> impl Fn(usize, Range<u64>) -> Result<Box<Filler>> {
+    move |column, rows| {
+        let mut reader = source.reader(column, rows)?;
+        Ok(Box::new(move |out: &mut [f64]| reader.fill(out).map(drop)))
     }
 }
 

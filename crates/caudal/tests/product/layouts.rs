@@ -71,8 +71,10 @@ fn write(path: &Path, batch: &RecordBatch, layout: &Layout) {
         }
         "arrow" => {
             let mut writer = FileWriter::try_new(file(), &batch.schema()).expect("a writer");
-            for from in (0..batch.num_rows()).step_by(layout.row_group) {
-                let rows = layout.row_group.min(batch.num_rows() - from);
+            // A batch that memory has no room for is refused.
+            let step = layout.row_group.min(65_536);
+            for from in (0..batch.num_rows()).step_by(step) {
+                let rows = step.min(batch.num_rows() - from);
                 writer.write(&batch.slice(from, rows)).expect("written");
             }
             writer.finish().expect("finished");

@@ -24,6 +24,7 @@ mod raw;
 mod recovery;
 mod spark;
 mod spark_home;
+mod spilling;
 mod support;
 mod tls;
 mod tokens;

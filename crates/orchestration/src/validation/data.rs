@@ -81,26 +81,26 @@ impl Data {
         at: &str,
     ) -> Result<InlineColumn, NotJson> {
         let mut column = InlineColumn { name: name.to_owned(), ..InlineColumn::default() };
-        reader.array(|reader, index| {
-            self.elements += 1;
-            let value = match reader.float() {
-                Some(value) => value,
-                None => match reader.cell()? {
-                    Cell::Number { value, inexact } => {
-                        column.inexact_integers += u64::from(inexact);
-                        value
-                    }
-                    Cell::Missing => f64::NAN,
-                    other => {
-                        self.faults.push(|| pointer(at, index), || other.unlike("a number or null"));
-                        f64::NAN
-                    }
-                },
+        reader.runs(|reader, index| {
+            // What one job may bring along fits into any usize.
+            let room = MAX_INLINE_ELEMENTS.saturating_sub(self.elements) as usize;
+            let run = reader.floats(room, |value| column.values.push(value));
+            self.elements += run as u64 + 1;
+            let value = match reader.cell()? {
+                Cell::Number { value, inexact } => {
+                    column.inexact_integers += u64::from(inexact);
+                    value
+                }
+                Cell::Missing => f64::NAN,
+                other => {
+                    self.faults.push(|| pointer(at, index + run), || other.unlike("a number or null"));
+                    f64::NAN
+                }
             };
             if self.elements <= MAX_INLINE_ELEMENTS {
                 column.values.push(value);
             }
-            Ok::<(), NotJson>(())
+            Ok::<usize, NotJson>(run + 1)
         })?;
         Ok(column)
     }

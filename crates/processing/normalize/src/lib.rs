@@ -13,7 +13,7 @@ use caudal_core::request::Normalization;
 use caudal_core::results::{Columns, GpuProcessing, NormalizedColumn, ScalerParameters, WrittenValue};
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_kernels::{Fit, Method, apply, apply_in_place, fit_column, survey};
-use caudal_storage::{Datasets, Source, SourceColumn, Steps};
+use caudal_storage::{Datasets, Filler, Source, SourceColumn, Steps};
 use rayon::prelude::*;
 
 /// Values shown of each column in the result.
@@ -42,7 +42,7 @@ impl Normalizer for CpuNormalizer {
         let fitted = Arc::new(tokio::task::spawn_blocking(work).await.map_err(stopped)??);
         let (rows, names) = (fitted.source.rows(), fitted.names());
         let filled = fitted.clone();
-        let fill = Arc::new(move |column, rows, out: &mut [f64]| filled.fill(column, rows, out));
+        let fill = Arc::new(move |column, rows| filled.filler(column, rows));
         self.datasets.put_normalized(input, plan.output_format, &names, rows, fill).await?;
         Ok(GpuProcessing {
             device: plan.device.clone(),
@@ -80,24 +80,32 @@ impl Fitted {
         self.source.names().map(str::to_owned).collect()
     }
 
-    /// Some normalised rows of a column.
-    fn fill(&self, column: usize, rows: Range<u64>, out: &mut [f64]) -> Result<()> {
-        let parameters = &self.fits[column].parameters;
-        match self.source.slice(column, rows.clone()) {
-            Some(values) => apply(parameters, values, out),
-            None => {
-                self.source.reader(column, rows)?.fill(out)?;
-                apply_in_place(parameters, out);
+    /// Makes the normalised rows of a column, from the first of some rows on.
+    fn filler(self: &Arc<Self>, column: usize, rows: Range<u64>) -> Result<Box<Filler>> {
+        let (fitted, mut at) = (self.clone(), rows.start);
+        let mut reader = self.source.reader(column, rows)?;
+        Ok(Box::new(move |out| {
+            let parameters = &fitted.fits[column].parameters;
+            let rows = at..at + out.len() as u64;
+            at = rows.end;
+            match fitted.source.slice(column, rows.clone()) {
+                Some(values) => apply(parameters, values, out),
+                None => {
+                    // Rows before these may have lain in memory.
+                    reader.skip_to(rows.start)?;
+                    reader.fill(out)?;
+                    apply_in_place(parameters, out);
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        }))
     }
 
-    fn results(&self) -> Result<Columns<NormalizedColumn>> {
+    fn results(self: &Arc<Self>) -> Result<Columns<NormalizedColumn>> {
         let shown = self.source.rows().min(SHOWN);
         let result = |(column, fit): (usize, &Fit)| {
             let mut first = vec![0.0; shown as usize];
-            self.fill(column, 0..shown, &mut first)?;
+            self.filler(column, 0..shown)?(&mut first)?;
             let first = first.into_iter().map(WrittenValue).collect();
             Ok((self.source.name(column).to_owned(), describe(fit, first)))
         };

@@ -1,6 +1,7 @@
 //! One cell of text as a number.
 
 use caudal_core::cell::loses_digits;
+use caudal_core::decimal::{Decimal, plain};
 
 /// What a cell of text means in a column of numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +22,11 @@ const SAFE_DIGITS: usize = 15;
 /// Reads a cell: empty, NA, N/A, null and NaN (in any case) are missing; inf and infinity are infinite.
 pub fn number(cell: &[u8]) -> Number {
     let cell = cell.trim_ascii();
+    if let Some(Decimal { value, length, whole }) = plain(cell)
+        && length == cell.len()
+    {
+        return Number::Value { value, inexact: whole && length > SAFE_DIGITS && is_changed(cell, value) };
+    }
     match fast_float2::parse::<f64, _>(cell) {
         Ok(value) if value.is_nan() => Number::Missing,
         Ok(value) if value.is_infinite() && is_beyond(cell) => Number::No,

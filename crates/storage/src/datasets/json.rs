@@ -83,23 +83,49 @@ fn document(
     reading: &Reading<'_>,
 ) -> Result<(), Stop> {
     match columns.places {
-        Places::ColumnFirst => columns.arrays(reader, |columns, row, position| match row {
-            row if row.is_multiple_of(LOOK_UP) => Ok(columns.look_up(reading, position as u64)?),
-            _ => Ok(()),
-        }),
-        _ if reader.peek() == Some(b'[') => reader.array(|reader, row| {
-            columns.row(reader)?;
-            match row.is_multiple_of(columns.step(LOOK_UP)) {
-                true => Ok(columns.look_up(reading, reader.position() as u64)?),
+        Places::ColumnFirst => {
+            let mut next = Next::default();
+            columns.arrays(reader, |columns, row, position| match next.is_due(row, LOOK_UP) {
+                true => Ok(columns.look_up(reading, position as u64)?),
                 false => Ok(()),
-            }
-        }),
+            })
+        }
+        _ if reader.peek() == Some(b'[') => {
+            let mut next = Next::default();
+            reader.runs(|reader, row| -> Result<usize, Stop> {
+                let run = columns.bare_floats(reader) + 1;
+                columns.row(reader)?;
+                if next.is_due(row + run, columns.step(LOOK_UP)) {
+                    columns.look_up(reading, reader.position() as u64)?;
+                }
+                Ok(run)
+            })
+        }
         _ => {
             let cell = reader.cell()?;
             let expected = "an array of numbers, an array of objects, or an object of equally long arrays";
             columns.faults.push(|| "/source".into(), || cell.unlike(expected));
             Ok(())
         }
+    }
+}
+
+/// When it is time to look up again.
+#[derive(Default)]
+struct Next {
+    last: usize,
+    next: usize,
+}
+
+impl Next {
+    /// Whether `step` rows have passed since the last time, or another array has begun. `row` counts from 1.
+    fn is_due(&mut self, row: usize, step: usize) -> bool {
+        let is_due = row <= self.last || row >= self.next;
+        self.last = row;
+        if is_due {
+            self.next = row + step;
+        }
+        is_due
     }
 }
 

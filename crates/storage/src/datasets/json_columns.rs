@@ -11,6 +11,9 @@ use super::columns::{Offered, choose};
 use super::json::Stop;
 use crate::source::{Growing, Keeper, Source};
 
+/// Numbers that are read at once, at most.
+const RUN: usize = 4_096;
+
 /// How the place of a cell is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Places {
@@ -149,7 +152,7 @@ impl<'a> JsonColumns<'a> {
     pub fn arrays<T: Text>(
         &mut self,
         reader: &mut JsonReader<T>,
-        look_up: impl Fn(&mut Self, usize, usize) -> Result<(), Stop>,
+        mut look_up: impl FnMut(&mut Self, usize, usize) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let mut first: Option<(String, usize)> = None;
         reader.object(|reader| {
@@ -166,11 +169,14 @@ impl<'a> JsonColumns<'a> {
                 return Ok(());
             }
             let mut length = 0;
-            reader.array(|reader, row| {
+            reader.runs(|reader, row| -> Result<usize, Stop> {
+                let run = self.put_floats(index, row, reader);
+                let last = row + run;
                 let cell = reader.float().map_or_else(|| reader.cell(), |value| Ok(Cell::float(value)))?;
-                self.put(index, row, cell);
-                length = row + 1;
-                look_up(self, row, reader.position())
+                self.put(index, last, cell);
+                length = last + 1;
+                look_up(self, length, reader.position())?;
+                Ok(run + 1)
             })?;
             self.rows = self.rows.max(length);
             let (other, expected) = first.get_or_insert_with(|| (key.clone(), length));
@@ -204,6 +210,35 @@ impl<'a> JsonColumns<'a> {
 
     fn is_repeated(&mut self, index: usize, row: usize) -> bool {
         self.drafts[index].last.replace(row) == Some(row)
+    }
+
+    /// Reads numbers of a column's array as long as they are plain, from a row on; how many there were.
+    fn put_floats<T: Text>(&mut self, index: usize, row: usize, reader: &mut JsonReader<T>) -> usize {
+        let draft = &mut self.drafts[index];
+        if !draft.wanted {
+            return 0;
+        }
+        let column = &mut draft.column;
+        column.pad_to(row as u64);
+        let mut number = false;
+        let run = reader.floats(RUN, |value| {
+            number |= !value.is_nan();
+            column.push(value);
+        });
+        draft.number |= number;
+        run
+    }
+
+    /// Reads rows of an array that are bare numbers, as long as they are plain and the columns hold nothing else; how
+    /// many there were.
+    pub fn bare_floats<T: Text>(&mut self, reader: &mut JsonReader<T>) -> usize {
+        if self.kind != Rows::Numbers {
+            return 0;
+        }
+        let index = self.index_of(UNNAMED_COLUMN);
+        let run = self.put_floats(index, self.rows, reader);
+        self.rows += run;
+        run
     }
 
     fn place(&self, row: usize, name: &str) -> String {

@@ -18,6 +18,11 @@ use super::located::Item;
 use crate::source::parquet::{Chunks, ParquetFile, ParquetLayout, ParquetRows, Place, damaged};
 use crate::source::{ReadAt, Source};
 
+/// Of a source that takes no more than this, and no more than a share of the memory that gathered columns may take,
+/// columns that are compressed or encoded are decoded once.
+const KEPT_BYTES: u64 = 96 << 20;
+const KEPT_SHARE: u64 = 4;
+
 /// Threads that read what files say of themselves, where there are many: they mostly wait.
 const THREADS: usize = 16;
 
@@ -63,7 +68,8 @@ pub fn open(items: Vec<Item>, reading: &Reading<'_>) -> Result<Source> {
         columns,
         skipped: choice.skipped,
     };
-    Ok(Source::new(description, Box::new(ParquetLayout(Arc::new(rows)))))
+    let source = Source::new(description, Box::new(ParquetLayout(Arc::new(rows))));
+    Ok(source.keeping_within((reading.room.memory / KEPT_SHARE).min(KEPT_BYTES)))
 }
 
 fn offers(metadata: &ArrowReaderMetadata) -> Vec<Offered> {

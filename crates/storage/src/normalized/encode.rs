@@ -13,28 +13,14 @@ use caudal_core::request::OutputFormat;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_kernels::huge_room;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, Repetition, Type as PhysicalType};
-use parquet::column::writer::ColumnWriterImpl;
-use parquet::data_type::DoubleType;
-use parquet::errors::ParquetError;
+use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{ColumnPath, Type, TypePtr};
+use parquet::schema::types::ColumnPath;
 
 use super::text;
 
 /// One column of a part: its name and its rows, NaN for missing.
 pub type Slice<'a> = (&'a str, &'a [f64]);
-
-/// A part in the form in which it is stored.
-pub fn part(format: OutputFormat, names: &[String], columns: Vec<Vec<f64>>) -> Result<Vec<u8>> {
-    match format {
-        OutputFormat::Json => Ok(text::ndjson(&super::slices(names, &columns))),
-        OutputFormat::Csv => Ok(text::csv(&super::slices(names, &columns), true)),
-        OutputFormat::Arrow => arrow_file(names, columns).map_err(|e| unwritable(&e)),
-        OutputFormat::Parquet => parquet_file(names, &columns).map_err(|e| unwritable(&e)),
-    }
-}
 
 /// The columns of a stored part, in stored order.
 pub fn read_part(format: OutputFormat, columns: usize, content: Bytes) -> Result<Vec<Vec<f64>>> {
@@ -90,7 +76,8 @@ fn array(mut values: Vec<f64>) -> ArrayRef {
     Arc::new(Float64Array::new(values.into(), Some(nulls)))
 }
 
-fn arrow_file(names: &[String], columns: Vec<Vec<f64>>) -> Result<Vec<u8>, ArrowError> {
+/// The columns as one Arrow file.
+pub fn arrow_file(names: &[String], columns: Vec<Vec<f64>>) -> Result<Vec<u8>, ArrowError> {
     let schema = schema(names.iter().map(String::as_str));
     let bytes = columns.iter().map(|c| c.len() * 8).sum::<usize>();
     let mut writer = FileWriter::try_new(huge_room(bytes + bytes / 16 + 4096), &schema)?;
@@ -98,69 +85,28 @@ fn arrow_file(names: &[String], columns: Vec<Vec<f64>>) -> Result<Vec<u8>, Arrow
     writer.into_inner()
 }
 
-/// Rows whose definition levels are made at once.
-const LEVELS: usize = 1 << 14;
-
-/// One row group, written a page at a time: Arrow's own writer holds every page, and the place of every value, until
-/// the group ends, and touching that much fresh memory costs more than encoding does.
-fn parquet_file(names: &[String], columns: &[Vec<f64>]) -> Result<Vec<u8>, ParquetError> {
-    let bytes = columns.iter().map(|c| c.len() * 8).sum::<usize>();
-    let properties =
-        parquet_properties(names.iter().map(String::as_str).zip(columns.iter().map(Vec::as_slice)));
-    let content = huge_room(bytes + bytes / 16 + 4096);
-    let mut writer = SerializedFileWriter::new(content, parquet_schema(names)?, properties.into())?;
-    let mut group = writer.next_row_group()?;
-    for values in columns {
-        let Some(mut column) = group.next_column()? else { break };
-        write_column(column.typed::<DoubleType>(), values)?;
-        column.close()?;
-    }
-    group.close()?;
-    writer.into_inner()
-}
-
-fn parquet_schema(names: &[String]) -> Result<TypePtr, ParquetError> {
-    let column = |name: &String| {
-        let column = Type::primitive_type_builder(name, PhysicalType::DOUBLE);
-        column.with_repetition(Repetition::OPTIONAL).build().map(Arc::new)
-    };
-    let columns = names.iter().map(column).collect::<Result<_, _>>()?;
-    Type::group_type_builder("schema").with_fields(columns).build().map(Arc::new)
-}
-
-fn write_column(writer: &mut ColumnWriterImpl<'_, DoubleType>, values: &[f64]) -> Result<(), ParquetError> {
-    let (mut present, mut levels) = (Vec::with_capacity(LEVELS), Vec::with_capacity(LEVELS));
-    for rows in values.chunks(LEVELS) {
-        present.clear();
-        levels.clear();
-        levels.extend(rows.iter().map(|x| i16::from(!x.is_nan())));
-        present.extend(rows.iter().filter(|x| !x.is_nan()));
-        writer.write_batch(&present, Some(&levels), None)?;
-    }
-    Ok(())
-}
-
 /// Values of a column that are looked at to see whether it repeats itself.
 const LOOKED_AT: usize = 1_024;
 
-/// How Parquet is written: a dictionary for columns that repeat themselves, plain numbers for the others, which no
-/// general compression makes much smaller and every one makes several times as slow to write. No statistics: they are
-/// stored beside the data, and exact. The author's name keeps files equal byte by byte from one version of the library
-/// to the next.
-pub fn parquet_properties<'a>(columns: impl Iterator<Item = Slice<'a>>) -> WriterProperties {
+/// Who is named as a file's writer: not the library, so that its versions write the same bytes.
+pub const AUTHOR: &str = "caudal";
+
+/// How Parquet is written: a dictionary for the named columns, which repeat themselves, plain numbers for the others,
+/// which no general compression makes much smaller and every one makes several times as slow to write. No statistics:
+/// they are stored beside the data, and exact.
+pub fn parquet_properties<'a>(repeating: impl Iterator<Item = &'a str>) -> WriterProperties {
     let builder = WriterProperties::builder()
         .set_compression(Compression::UNCOMPRESSED)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_dictionary_enabled(false)
-        .set_created_by("caudal".into())
+        .set_created_by(AUTHOR.into())
         .set_max_row_group_row_count(None);
-    let repeating =
-        columns.filter(|(_, values)| repeats(values)).map(|(name, _)| ColumnPath::from(vec![name.into()]));
-    repeating.fold(builder, |builder, path| builder.set_column_dictionary_enabled(path, true)).build()
+    let paths = repeating.map(|name| ColumnPath::from(vec![name.into()]));
+    paths.fold(builder, |builder, path| builder.set_column_dictionary_enabled(path, true)).build()
 }
 
 /// Whether values spread over a column are at most a quarter different ones.
-fn repeats(values: &[f64]) -> bool {
+pub fn repeats(values: &[f64]) -> bool {
     let step = (values.len() / LOOKED_AT).max(1);
     let mut looked_at: Vec<u64> = values.iter().step_by(step).map(|x| x.to_bits()).collect();
     let count = looked_at.len();

@@ -198,13 +198,11 @@ impl Writer {
             ExportFormat::Arrow => StreamWriter::try_new(Vec::new(), &schema)
                 .map(|writer| Writer::Arrow(Box::new(writer)))
                 .map_err(|e| encode::unwritable(&e)),
-            ExportFormat::Parquet => ArrowWriter::try_new(
-                Vec::new(),
-                schema,
-                Some(encode::parquet_properties(columns.iter().copied())),
-            )
-            .map(|writer| Writer::Parquet(Box::new(writer)))
-            .map_err(|e| encode::unwritable(&e)),
+            ExportFormat::Parquet => {
+                ArrowWriter::try_new(Vec::new(), schema, Some(encode::parquet_properties(repeating(columns))))
+                    .map(|writer| Writer::Parquet(Box::new(writer)))
+                    .map_err(|e| encode::unwritable(&e))
+            }
         }
     }
 
@@ -236,4 +234,9 @@ impl Writer {
             Writer::Parquet(writer) => writer.into_inner().map_err(|e| encode::unwritable(&e)),
         }
     }
+}
+
+/// The columns that are written with a dictionary.
+fn repeating<'a>(columns: &[Slice<'a>]) -> impl Iterator<Item = &'a str> {
+    columns.iter().filter(|(_, values)| encode::repeats(values)).map(|(name, _)| *name)
 }

@@ -4,8 +4,10 @@
 //! some rows and a manifest: parts are written under the attempt, copied into place, and count
 //! from the moment on at which the manifest, put if absent, names them.
 
+mod buffers;
 pub(crate) mod encode;
 mod export;
+mod parquet_part;
 mod read_back;
 mod text;
 
@@ -24,8 +26,10 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::buffers::Buffers;
 use self::encode::Slice;
 pub(crate) use self::read_back::opener;
+pub use self::text::json_array;
 use crate::bucket::failed;
 use crate::datasets::Datasets;
 use crate::keys;
@@ -40,9 +44,12 @@ const PART_CELLS: u64 = 1 << 21;
 /// The stage whose attempts write here.
 const STAGE: &str = "normalizing";
 
-/// Writes some normalised rows of a column, by its number, into a slice of as many: NaN for missing, infinities as
-/// they were. The same rows are the same bits whenever they are asked for.
-pub type FillRows = dyn Fn(usize, Range<u64>, &mut [f64]) -> Result<()> + Send + Sync;
+/// Makes the rows of a column, by its number, one after the other: into each slice that it is given as many as it holds,
+/// NaN for missing, infinities as they were. The same rows are the same bits whenever they are asked for.
+pub type FillRows = dyn Fn(usize, Range<u64>) -> Result<Box<Filler>> + Send + Sync;
+
+/// Fills a slice with the next rows.
+pub type Filler = dyn FnMut(&mut [f64]) -> Result<()>;
 
 /// `normalized_data/{job_id}/manifest.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -98,11 +105,12 @@ impl Datasets {
             let key = keys::normalized_json(input.job_id());
             return self.bucket.create(&key, content.await?).await.map(drop);
         }
-        let part_rows = part_rows(names.len(), rows);
+        let (part_rows, buffers) = (part_rows(names.len(), rows), Buffers::default());
         let parts: Vec<Part> = stream::iter(0..rows.div_ceil(part_rows))
             .map(|number| {
                 let part = number * part_rows..rows.min((number + 1) * part_rows);
-                self.put_part(input, format, names.clone(), fill.clone(), number as usize, part)
+                let making = Making { format, names: names.clone(), fill: fill.clone(), rows: part };
+                self.put_part(input, making, buffers.clone(), number as usize)
             })
             .buffered(rayon::current_num_threads())
             .try_collect()
@@ -114,19 +122,13 @@ impl Datasets {
     async fn put_part(
         &self,
         input: &StageInput,
-        format: OutputFormat,
-        names: Arc<[String]>,
-        fill: Arc<FillRows>,
+        making: Making,
+        buffers: Buffers,
         number: usize,
-        rows: Range<u64>,
     ) -> Result<Part> {
         input.cancel.check()?;
-        let count = rows.end - rows.start;
-        let content = encoded(move || {
-            let columns = filled(&*fill, names.len(), rows)?;
-            encode::part(format, &names, columns)
-        })
-        .await?;
+        let (format, count) = (making.format, making.rows.end - making.rows.start);
+        let content = encoded(move || making.content(&buffers)).await?;
         let place = keys::normalized_part(input.job_id(), number, keys::part_extension(format));
         let name = place.filename().unwrap_or_default().to_owned();
         let part = Part { name: name.clone(), rows: count, bytes: content.len() as u64 };
@@ -200,6 +202,36 @@ impl Datasets {
     }
 }
 
+/// A part that is to be made.
+pub(crate) struct Making {
+    pub format: OutputFormat,
+    pub names: Arc<[String]>,
+    pub fill: Arc<FillRows>,
+    pub rows: Range<u64>,
+}
+
+impl Making {
+    /// The part in the form in which it is stored.
+    pub fn content(self, buffers: &Buffers) -> Result<Bytes> {
+        let Making { format, names, fill, rows } = self;
+        let columns = || filled(&*fill, names.len(), rows.clone());
+        let content = match format {
+            OutputFormat::Json => text::ndjson(&slices(&names, &columns()?)),
+            OutputFormat::Csv => text::csv(&slices(&names, &columns()?), true),
+            OutputFormat::Arrow => {
+                encode::arrow_file(&names, columns()?).map_err(|e| encode::unwritable(&e))?
+            }
+            OutputFormat::Parquet => {
+                let most = parquet_part::most_bytes(names.len(), (rows.end - rows.start) as usize);
+                let mut content = buffers.take(most);
+                parquet_part::write(&names, rows.clone(), &*fill, &mut content)?;
+                return Ok(buffers.lend(content));
+            }
+        };
+        Ok(content.into())
+    }
+}
+
 enum Stored {
     Document(Bytes),
     Parts(Manifest),
@@ -229,10 +261,10 @@ pub(crate) fn part_rows(columns: usize, all: u64) -> u64 {
     if rows > BLOCK_ROWS { rows / BLOCK_ROWS * BLOCK_ROWS } else { rows }
 }
 
-pub(crate) fn filled(fill: &FillRows, columns: usize, rows: Range<u64>) -> Result<Vec<Vec<f64>>> {
+fn filled(fill: &FillRows, columns: usize, rows: Range<u64>) -> Result<Vec<Vec<f64>>> {
     let column = |i| {
         let mut values = huge_column((rows.end - rows.start) as usize);
-        fill(i, rows.clone(), &mut values).map(|()| values)
+        fill(i, rows.clone())?(&mut values).map(|()| values)
     };
     (0..columns).map(column).collect()
 }

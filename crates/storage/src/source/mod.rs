@@ -4,9 +4,12 @@ mod batches;
 mod column;
 mod growing;
 mod held;
+pub(crate) mod levels;
+pub(crate) mod page_header;
 pub(crate) mod parquet;
 mod parquet_columns;
 pub(crate) mod pieces;
+mod plain_pages;
 mod read_at;
 mod scan;
 mod spill_file;
@@ -20,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 use caudal_core::job::SourceDescription;
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_kernels::Sample;
+use caudal_kernels::{KeptBlocks, Sample};
 
 pub use self::batches::{Batch, BatchReader};
 pub use self::column::SourceColumn;
@@ -44,6 +47,9 @@ pub struct Source {
     inexact_integers: Vec<OnceLock<u64>>,
     /// Of each column, once somebody has taken one.
     samples: Vec<OnceLock<Sample>>,
+    /// Of each column, what was decoded, where there is room for it.
+    kept: Vec<OnceLock<KeptBlocks>>,
+    keeps: bool,
 }
 
 /// How a source's rows lie: in memory, in a spill file, in Parquet files.
@@ -55,6 +61,11 @@ pub(crate) trait Layout: Send + Sync {
 
     /// Integers of a column that the conversion to f64 changed, where that is known without reading.
     fn inexact_integers(&self, column: usize) -> Option<u64>;
+
+    /// Whether reading the rows of a column again costs more than keeping them in fresh memory.
+    fn is_costly(&self, _column: usize) -> bool {
+        false
+    }
 }
 
 /// Rows of one column, one after the other.
@@ -70,7 +81,14 @@ impl Source {
         let known = |column| layout.inexact_integers(column).map_or_else(OnceLock::new, OnceLock::from);
         let inexact_integers = (0..description.columns.len()).map(known).collect();
         let samples = description.columns.iter().map(|_| OnceLock::new()).collect();
-        Source { description, layout, inexact_integers, samples }
+        let kept = description.columns.iter().map(|_| OnceLock::new()).collect();
+        Source { description, layout, inexact_integers, samples, kept, keeps: false }
+    }
+
+    /// Keeps what scans decode for the scans that come, where all of it takes no more than so many bytes.
+    pub(crate) fn keeping_within(mut self, bytes: u64) -> Source {
+        self.keeps = self.description.cells().saturating_mul(8) <= bytes;
+        self
     }
 
     pub fn rows(&self) -> u64 {
@@ -105,9 +123,23 @@ impl Source {
         begin..begin.saturating_add(BLOCK_ROWS).min(self.rows())
     }
 
-    /// The rows of a column where they lie in memory.
+    /// The rows of a column where they lie in memory; of what was decoded and kept, those of one block.
     pub fn slice(&self, column: usize, rows: Range<u64>) -> Option<&[f64]> {
-        self.layout.slice(column, rows)
+        self.layout.slice(column, rows.clone()).or_else(|| {
+            let kept = self.kept.get(column)?.get()?;
+            let block = rows.start / BLOCK_ROWS;
+            let begin = block * BLOCK_ROWS;
+            kept.get(block as usize)?.get((rows.start - begin) as usize..(rows.end - begin) as usize)
+        })
+    }
+
+    /// Where blocks of a column are kept that is costly to decode. What counts the digits that integers lose is decoded
+    /// each time.
+    fn kept(&self, column: usize) -> Option<&KeptBlocks> {
+        if !self.keeps || self.inexact_integers(column).is_none() || !self.layout.is_costly(column) {
+            return None;
+        }
+        Some(self.kept.get(column)?.get_or_init(|| KeptBlocks::new(self.rows() as usize)))
     }
 
     /// A reader of a range of rows of one column. Rows beyond the last are none.

@@ -95,6 +95,15 @@ impl Layout for ParquetLayout {
         let exact = |file: &ParquetFile| file.places.get(column).is_some_and(|place| place.is_exact());
         self.0.files.iter().all(exact).then_some(0)
     }
+
+    fn is_costly(&self, column: usize) -> bool {
+        let plain = |file: &ParquetFile| {
+            let groups = file.metadata.metadata().row_groups();
+            let chunk = |place: &Place| groups.first().and_then(|group| place.plain_chunk(group));
+            file.places.get(column).is_some_and(|place| groups.is_empty() || chunk(place).is_some())
+        };
+        !self.0.files.iter().all(plain)
+    }
 }
 
 struct ParquetReader {

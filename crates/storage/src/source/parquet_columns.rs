@@ -13,10 +13,12 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::Type;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{DataType, DoubleType, FloatType, Int32Type, Int64Type};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::BLOCK_ROWS;
 use super::parquet::{Chunks, damaged};
+use super::plain_pages::PlainPages;
 use crate::datasets::convert;
 
 /// Decodes the rows of one column of one row group, forwards.
@@ -68,6 +70,12 @@ impl Place {
         Place { root, leaf: flat, coding: coding.unwrap_or(Coding::Arrow { exact: is_exact(arrow) }) }
     }
 
+    /// The column's chunk of a row group, where that holds nothing but plain f64.
+    pub fn plain_chunk<'g>(&self, group: &'g RowGroupMetaData) -> Option<&'g ColumnChunkMetaData> {
+        let Coding::Double(leaf) = self.coding else { return None };
+        Some(group.column(leaf)).filter(|chunk| PlainPages::fit(chunk))
+    }
+
     /// Whether no value of this column can lose digits.
     pub fn is_exact(&self) -> bool {
         match self.coding {
@@ -110,6 +118,11 @@ pub(crate) fn decoder(
     group: usize,
     place: Place,
 ) -> Result<Box<dyn Decoder>> {
+    if let Some(chunk) = place.plain_chunk(metadata.metadata().row_group(group))
+        && let Some(pages) = PlainPages::open(chunks.bytes.clone(), chunk)?
+    {
+        return Ok(Box::new(pages));
+    }
     let at = Spot { chunks, metadata, group };
     match place.coding {
         Coding::Double(leaf) => at.plain::<DoubleType>(leaf, |values, out| {

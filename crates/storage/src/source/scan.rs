@@ -1,5 +1,6 @@
 //! Visits every block of a source's columns on every core.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -155,37 +156,49 @@ impl<'s, V> Work<'s, V> {
             }
             let rows = self.source.block(block);
             let count = rows.end - rows.start;
-            match self.source.slice(self.columns[position], rows.clone()) {
-                Some(values) => (self.visit)(state, position, block, values)?,
-                None => (self.visit)(state, position, block, self.read(position, rows, hands)?)?,
+            let column = self.columns[position];
+            if let Some(values) = self.source.slice(column, rows.clone()) {
+                (self.visit)(state, position, block, values)?;
+            } else if let Some(values) = self.keep(position, block, hands) {
+                (self.visit)(state, position, block, values?)?;
+            } else {
+                (self.visit)(state, position, block, self.read(position, rows, hands)?)?;
             }
             self.report(count);
         }
         Ok(())
     }
 
-    fn read<'h>(
-        &self,
-        position: usize,
-        rows: std::ops::Range<u64>,
-        hands: &'h mut Hands,
-    ) -> Result<&'h [f64]> {
-        let Hands { buffer, reader } = hands;
+    /// Decodes a block to where it is kept, unless somebody else does.
+    fn keep(&self, position: usize, block: u64, hands: &mut Hands) -> Option<Result<&'s [f64]>> {
+        let kept = self.source.kept(self.columns[position])?;
+        kept.fill(block as usize, |out| self.decode(position, self.source.block(block).start, hands, out))
+    }
+
+    fn read<'h>(&self, position: usize, rows: Range<u64>, hands: &'h mut Hands) -> Result<&'h [f64]> {
+        let mut buffer = std::mem::take(&mut hands.buffer);
+        buffer.resize(BLOCK_ROWS as usize, 0.0);
+        let count = (rows.end - rows.start) as usize;
+        self.decode(position, rows.start, hands, buffer.get_mut(..count).unwrap_or_default())?;
+        hands.buffer = buffer;
+        Ok(hands.buffer.get(..count).unwrap_or_default())
+    }
+
+    fn decode(&self, position: usize, first: u64, hands: &mut Hands, out: &mut [f64]) -> Result<()> {
+        let Hands { reader, .. } = hands;
         // Going forward in an open reader is cheaper than beginning again.
         let reader = match reader {
-            Some((of, open)) if *of == position && open.position() <= rows.start => open,
+            Some((of, open)) if *of == position && open.position() <= first => open,
             _ => {
                 let column = self.columns[position];
-                &mut reader.insert((position, self.source.reader(column, rows.start..u64::MAX)?)).1
+                &mut reader.insert((position, self.source.reader(column, first..u64::MAX)?)).1
             }
         };
-        buffer.resize(BLOCK_ROWS as usize, 0.0);
-        let block = buffer.get_mut(..(rows.end - rows.start) as usize).unwrap_or_default();
         let before = reader.inexact_integers();
-        reader.skip_to(rows.start)?;
-        reader.fill(block)?;
+        reader.skip_to(first)?;
+        reader.fill(out)?;
         self.inexact_integers[position].fetch_add(reader.inexact_integers() - before, Ordering::Relaxed);
-        Ok(block)
+        Ok(())
     }
 
     fn report(&self, cells: u64) {

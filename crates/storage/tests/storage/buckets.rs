@@ -7,7 +7,7 @@ use caudal_core::export::NormalizedData;
 use caudal_core::ports::JobRecords;
 use caudal_core::request::OutputFormat;
 use caudal_core::{ErrorKind, JobId};
-use caudal_storage::{Bucket, BucketRecords, Datasets, S3Location, SourceOptions};
+use caudal_storage::{Bucket, BucketRecords, Datasets, Filler, S3Location, SourceOptions};
 use futures::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
@@ -84,9 +84,12 @@ async fn large_objects_are_whole_and_read_in_any_piece() {
     for (backend, bucket, _folder) in buckets() {
         let data = Datasets::new(bucket, SourceOptions::default());
         let input = stage(record(1, minute(0)));
-        let fill = move |_: usize, rows: Range<u64>, out: &mut [f64]| {
-            rows.zip(out).for_each(|(row, slot)| *slot = value(row));
-            Ok(())
+        let fill = move |_: usize, mut rows: Range<u64>| {
+            let next = move |out: &mut [f64]| {
+                out.iter_mut().zip(&mut rows).for_each(|(slot, row)| *slot = value(row));
+                Ok(())
+            };
+            Ok(Box::new(next) as Box<Filler>)
         };
         let names = ["root".to_owned()];
         data.put_normalized(&input, OutputFormat::Csv, &names, rows, Arc::new(fill)).await.unwrap();

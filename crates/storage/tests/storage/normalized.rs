@@ -7,7 +7,7 @@ use caudal_core::export::{ExportFormat, NormalizedData};
 use caudal_core::ports::StageInput;
 use caudal_core::request::OutputFormat;
 use caudal_core::{ErrorKind, JobId};
-use caudal_storage::{Bucket, Datasets, SourceOptions, SpillOptions};
+use caudal_storage::{Bucket, Datasets, Filler, SourceOptions, SpillOptions};
 use futures::TryStreamExt;
 
 use crate::support::{buckets, minute, record, stage};
@@ -30,9 +30,15 @@ fn plenty() -> SourceOptions {
 async fn put(data: &Datasets, input: &StageInput, format: OutputFormat, columns: Vec<(String, Vec<f64>)>) {
     let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
     let rows = columns[0].1.len() as u64;
-    let fill = move |column: usize, rows: Range<u64>, out: &mut [f64]| {
-        out.copy_from_slice(&columns[column].1[rows.start as usize..rows.end as usize]);
-        Ok(())
+    let columns = Arc::new(columns);
+    let fill = move |column: usize, rows: Range<u64>| {
+        let (columns, mut at) = (columns.clone(), rows.start as usize);
+        let next = move |out: &mut [f64]| {
+            out.copy_from_slice(&columns[column].1[at..at + out.len()]);
+            at += out.len();
+            Ok(())
+        };
+        Ok(Box::new(next) as Box<Filler>)
     };
     data.put_normalized(input, format, &names, rows, Arc::new(fill)).await.unwrap();
 }
