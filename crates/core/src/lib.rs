@@ -4,11 +4,8 @@
 //! was decided, a [`ports::StageInput`] is one attempt that is running. Nothing here does I/O.
 
 pub mod cell;
-<<<<<<< HEAD
 pub mod claims;
-=======
 pub mod decimal;
->>>>>>> main
 pub mod error;
 pub mod export;
 pub mod fault;

@@ -27,12 +27,8 @@ pub use assignments::{Assignments, StageReport};
 pub use bucket::Bucket;
 pub use claims::BucketClaims;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
-<<<<<<< HEAD
 pub use deliveries::BucketDeliveries;
-pub use normalized::FillRows;
-=======
 pub use normalized::{FillRows, Filler, json_array};
->>>>>>> main
 pub use records::BucketRecords;
 pub use s3::{S3Location, is_s3};
 pub use source::{
