@@ -21,16 +21,24 @@ pub struct JsonReader<T> {
     /// Bytes before the window.
     passed: usize,
     key: String,
+    /// Arrays and objects that may be open at once in what is passed over.
+    depth: usize,
 }
 
 impl<T: Text> JsonReader<T> {
     pub fn new(text: T) -> Self {
-        let mut reader = JsonReader { text, at: 0, passed: 0, key: String::new() };
+        let mut reader = JsonReader { text, at: 0, passed: 0, key: String::new(), depth: usize::MAX };
         while reader.rest().len() < UTF8_MARK.len() && reader.read_on() {}
         if reader.rest().starts_with(UTF8_MARK) {
             reader.at = UTF8_MARK.len();
         }
         reader
+    }
+
+    /// Takes what is nested more deeply than so many arrays and objects for no JSON.
+    pub fn within(mut self, depth: usize) -> Self {
+        self.depth = depth;
+        self
     }
 
     pub fn text(&self) -> &T {
@@ -140,15 +148,18 @@ impl<T: Text> JsonReader<T> {
         }
     }
 
-    /// Passes over any value, however deeply it is nested.
+    /// Passes over any value, however deeply it is nested unless a depth was [set](Self::within).
     ///
     /// # Errors
-    /// Where there is no value.
+    /// Where there is no value, or it is nested too deeply.
     pub fn skip(&mut self) -> Result<(), NotJson> {
         // What closes the arrays and objects that are open.
         let mut open = Vec::new();
         loop {
             let first = self.peek();
+            if open.len() > self.depth {
+                return Err(self.stop());
+            }
             match first {
                 Some(b'[') => {
                     self.at += 1;
