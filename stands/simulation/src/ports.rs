@@ -130,6 +130,7 @@ impl Planner for Instance {
             on_spark: false,
             device: "cpu".into(),
             fallback_reason: None,
+            compare_devices: false,
             why: "there is one pipeline".into(),
         })
     }

@@ -291,7 +291,18 @@ impl World {
             }
         }
         let active = records.active().await.map_err(|e| e.to_string())?;
-        Err(format!("jobs {active:?} have not ended after {} s of calm", CALM.as_secs()))
+        let mut stuck = String::new();
+        for job in active {
+            let journal = JournalState::replay(&records.journal(job).await.map_err(|e| e.to_string())?);
+            let lease = records.lease(job).await.map_err(|e| e.to_string())?;
+            let beat = match lease {
+                Some((_, held)) => records.beat(held.writer).await.map_err(|e| e.to_string())?,
+                None => None,
+            };
+            let record = records.record(job).await.is_ok();
+            stuck += &format!("\n  {job}: record {record}, {journal:?}, lease {lease:?}, beat {beat:?}");
+        }
+        Err(format!("jobs have not ended after {} s of calm:{stuck}", CALM.as_secs()))
     }
 
     async fn check(&mut self) -> Result<(), String> {

@@ -136,15 +136,19 @@ async fn resume(
 
 /// Finishes what a killed process left of a job that has ended, or that never began.
 async fn tidy(desk: &Desk, id: JobId, journal: &JournalState) -> Result<()> {
-    match journal.state {
-        None => foreign::never_queued(desk, id).await,
-        Some(_) => {
-            let status = desk.ports.records.status(id).await?;
-            let record = desk.ports.records.record(id).await?;
-            response::announce(desk, &record, &status).await?;
-            desk.ports.records.finish(&status).await
-        }
+    let records = &desk.ports.records;
+    if journal.state.is_none() {
+        return foreign::never_queued(desk, id).await;
     }
+    let record = match records.record(id).await {
+        Ok(record) => record,
+        // It was never queued, and whoever cleared it away was cut off.
+        Err(error) if error.kind == ErrorKind::NotFound => return records.discard(id).await,
+        Err(error) => return Err(error),
+    };
+    let status = records.status(id).await?;
+    response::announce(desk, &record, &status).await?;
+    records.finish(&status).await
 }
 
 /// Why a job is not tried again that its instances did not survive.
