@@ -362,10 +362,12 @@ impl World {
     fn count(&mut self, job: JobId, told: &Told, journal: &JournalState) -> Result<(), String> {
         let kind = journal.error.as_ref().map(|error| error.kind);
         let kills = self.killed.lock().expect("nobody panics with it").iter().filter(|j| **j == job).count();
-        if told.is_poison && kills > 3 {
-            return Err(format!("it killed {kills} instances"));
+        let causes: Vec<AttemptCause> = journal.attempts.iter().map(|attempt| attempt.cause).collect();
+        let abandoned = causes.iter().filter(|cause| **cause == AttemptCause::Abandoned).count();
+        // An instance that was held up may die of a job that was taken over meanwhile: once for each attempt.
+        if told.is_poison && kills > causes.len() {
+            return Err(format!("it killed {kills} instances in {causes:?}"));
         }
-        let abandoned = journal.attempts.iter().filter(|a| a.cause == AttemptCause::Abandoned).count();
         if kind == Some(ErrorKind::PoisonousJob) && abandoned < 3 {
             return Err(format!("it was parked after {abandoned} deaths"));
         }
