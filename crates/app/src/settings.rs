@@ -1,6 +1,8 @@
 //! All settings: read from the defaults, a file, the environment and the command line, checked once.
 
 mod access;
+mod uploads;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,6 +15,8 @@ use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 pub use self::access::{AuthRequired, AuthSettings, CorsSettings, LimitSettings};
+pub use self::uploads::UploadSettings;
+pub use self::webhooks::WebhookSettings;
 
 /// The defaults, with a comment for each setting.
 pub const DEFAULTS: &str = include_str!("../caudal.default.toml");
@@ -140,74 +144,6 @@ pub struct ServerSettings {
     header_seconds: f64,
     idle_seconds: f64,
     slowest_body: String,
-}
-
-/// Calls to clients' own servers; none without a key.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookSettings {
-    key: String,
-    allow_private: bool,
-    allow_http: bool,
-    attempt_seconds: f64,
-    first_pause_seconds: f64,
-}
-
-impl std::fmt::Debug for WebhookSettings {
-    /// The key is secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "WebhookSettings(key: {})", if self.key.is_empty() { "none" } else { "…" })
-    }
-}
-
-#[cfg(feature = "server")]
-impl WebhookSettings {
-    /// The key that all owners' keys come from, where it is set.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where it is no key.
-    pub fn key(&self) -> Result<Option<caudal_webhooks::SigningKey>> {
-        if self.key.is_empty() {
-            return Ok(None);
-        }
-        let key = caudal_webhooks::SigningKey::parse(&self.key);
-        let wrong =
-            || invalid("webhooks.key: expected what `caudal webhook-key new` prints, found something else");
-        key.map(Some).ok_or_else(wrong)
-    }
-
-    /// How messages are sent; `None` without a key.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where the key is none.
-    pub fn options(&self) -> Result<Option<caudal_webhooks::CourierOptions>> {
-        let sending = caudal_webhooks::SendingOptions {
-            allow_private: self.allow_private,
-            allow_http: self.allow_http,
-            time: Duration::from_secs_f64(self.attempt_seconds),
-        };
-        let first_pause = Duration::from_secs_f64(self.first_pause_seconds);
-        Ok(self.key()?.map(|key| caudal_webhooks::CourierOptions { key, sending, first_pause }))
-    }
-}
-
-/// Bodies that lie in the bucket until a job reads them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UploadSettings {
-    max_size: String,
-    keep_hours: f64,
-}
-
-impl UploadSettings {
-    /// # Errors
-    /// `InvalidRequest` where the size cannot be read.
-    pub fn limits(&self) -> Result<UploadLimits> {
-        Ok(UploadLimits {
-            max_size: byte_size("uploads.max_size", &self.max_size)?,
-            keep: Duration::from_secs_f64(self.keep_hours * 3600.0),
-        })
-    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -423,11 +359,8 @@ impl Settings {
         self.cors.check()?;
         self.orchestration.check()?;
         self.retention.check()?;
-        if !(0.001..=87_600.0).contains(&self.uploads.keep_hours) {
-            return Err(invalid("uploads.keep_hours is between 0.001 and 87600 hours"));
-        }
-        self.uploads.limits()?;
-        self.check_webhooks()?;
+        self.uploads.check()?;
+        self.webhooks.check()?;
         if !(0.0..=3600.0).contains(&self.server.drain_seconds) {
             return Err(invalid("server.drain_seconds is between 0 and 3600 seconds"));
         }
@@ -450,18 +383,6 @@ impl Settings {
         if !self.gpu.worker.is_empty() {
             self.gpu.token()?;
         }
-        Ok(())
-    }
-
-    fn check_webhooks(&self) -> Result<()> {
-        let times = [self.webhooks.attempt_seconds, self.webhooks.first_pause_seconds];
-        if times.iter().any(|seconds| !(0.01..=3600.0).contains(seconds)) {
-            let detail =
-                "webhooks.attempt_seconds and webhooks.first_pause_seconds are between 0.01 and 3600 seconds";
-            return Err(invalid(detail));
-        }
-        #[cfg(feature = "server")]
-        self.webhooks.key()?;
         Ok(())
     }
 
