@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, PriceList, Result};
-use caudal_storage::{Retention, S3Location, UploadLimits, is_s3};
+use caudal_storage::{Retention, S3Location, is_s3};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
