@@ -31,6 +31,18 @@ const LOOK: Duration = Duration::from_millis(250);
 /// A comment is sent where nothing else was for so long, so that nothing in between takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// An event as it is sent.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema alone: axum writes events")]
+pub struct ServerSentEvent {
+    /// The number of the state that it is about.
+    id: String,
+    /// `state` or `progress`.
+    event: String,
+    /// A `StateEvent` or a `ProgressEvent` as JSON.
+    data: String,
+}
+
 /// The data of an event `state`. Its id is the number of the state, from 1.
 #[derive(Serialize, ToSchema)]
 pub struct StateEvent {
@@ -66,7 +78,7 @@ pub struct ProgressEvent {
         ("Last-Event-ID" = Option<u32>, Header, example = 2, description = "The id of the last event that arrived."),
     ),
     responses(
-        (status = 200, description = "Events, until the job has ended.", body = String,
+        (status = 200, description = "Events, until the job has ended.", body = ServerSentEvent,
             content_type = "text/event-stream",
             example = "id: 1\nevent: state\ndata: {\"job_id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"state\":\"queued\",\"at\":\"2026-11-27T20:00:00Z\"}\n\n"),
         (status = 204, description = "The job has ended, and every event has arrived."),
