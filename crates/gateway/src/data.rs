@@ -50,7 +50,7 @@ const PIECE: u64 = 4 << 20;
             headers(("Content-Disposition" = String, description = "A name for the file."),
                     ("Accept-Ranges" = String, description = "`bytes` where a range can be asked for."),
                     ("ETag" = String, description = "For `If-Range`."))),
-        (status = 206, description = "The range that was asked for.", 
+        (status = 206, description = "The range that was asked for.",
             content(
                 (Vec<u8> = "application/json"),
                 (Vec<u8> = "application/x-ndjson"),
