@@ -52,7 +52,7 @@ def ours(home, source, pipeline, rows, folder, jar):
             "pipelines": pipeline.split("+"), "output": {"uri": f"file://{folder}/data"}, "results_uri": f"file://{folder}/results.json"}
     (folder / "spec.json").write_text(json.dumps(spec))
     cores = len(os.sched_getaffinity(0))
-    small = rows * 8 < 64 << 20
+    small = rows * 8 < 1 << 30
     options = ("-XX:+UseSerialGC" if cores <= 2 else "-XX:+UseParallelGC") + (" -XX:TieredStopAtLevel=1" if small else "")
     command = [f"{home}/bin/spark-submit", "--master", f"local[{cores}]", "--driver-memory", f"{1024 + 2 * rows * 8 // 2**20}m",
                "--driver-java-options", options, "--conf", "spark.ui.enabled=false", "--conf", f"spark.sql.shuffle.partitions={3 * cores}",

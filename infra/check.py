@@ -33,7 +33,7 @@ BREAKS = [
     ("network", "SubnetA", lambda p: p.update(MapPublicIpOnLaunch=True), "subnets_are_private"),
     ("network", "MasterGroup", lambda p: p.update(SecurityGroupIngress=[{"CidrIp": "0.0.0.0/0"}]), "comes_in_from_outside"),
     ("spark", "EmrCluster", lambda p: p.pop("SecurityConfiguration"), "clusters_are_secured"),
-    ("spark", "LauncherRole", lambda p: statement(p, "JobsRunAsThisRole").pop("Condition"), "no_role_may_do"),
+    ("spark", "ServerlessLauncherRole", lambda p: statement(p, "JobsRunAsThisRole").pop("Condition"), "no_role_may_do"),
     ("root", "SparkLauncherFunction", lambda p: p.pop("DeadLetterConfig"), "functions_are_bounded"),
     ("watch", "Topic", lambda p: p.pop("KmsMasterKeyId"), "topics_are_encrypted"),
 ]
@@ -41,8 +41,7 @@ BREAKS = [
 
 def statement(properties, which):
     statements = properties["Policies"][0]["PolicyDocument"]["Statement"]
-    alternatives = [s["Fn::If"][1] if "Fn::If" in s else s for s in statements]
-    return statements[which] if isinstance(which, int) else next(s for s in alternatives if s.get("Sid") == which)
+    return statements[which] if isinstance(which, int) else next(s for s in statements if s.get("Sid") == which)
 
 
 def guard(cfn_guard, template):

@@ -1,14 +1,22 @@
 //! All settings: read from the defaults, a file, the environment and the command line, checked once.
 
+mod access;
+mod uploads;
+mod webhooks;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, PriceList, Result};
-use caudal_storage::{Retention, S3Location, UploadLimits, is_s3};
+use caudal_storage::{Retention, S3Location, is_s3};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
+
+pub use self::access::{AuthRequired, AuthSettings, CorsSettings, LimitSettings};
+pub use self::uploads::UploadSettings;
+pub use self::webhooks::WebhookSettings;
 
 /// The defaults, with a comment for each setting.
 pub const DEFAULTS: &str = include_str!("../caudal.default.toml");
@@ -136,179 +144,6 @@ pub struct ServerSettings {
     header_seconds: f64,
     idle_seconds: f64,
     slowest_body: String,
-}
-
-/// Who is asked to sign in, and how.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthSettings {
-    pub required: AuthRequired,
-    pub issuer: String,
-    pub audiences: Vec<String>,
-    pub jwks: String,
-    pub algorithms: Vec<String>,
-    leeway_seconds: f64,
-    pub scope_prefix: String,
-}
-
-impl AuthSettings {
-    pub fn leeway(&self) -> Duration {
-        Duration::from_secs_f64(self.leeway_seconds)
-    }
-
-    fn check(&self) -> Result<()> {
-        if !(0.0..=600.0).contains(&self.leeway_seconds) {
-            return Err(invalid("auth.leeway_seconds is between 0 and 600 seconds"));
-        }
-        if !self.issuer.is_empty() && (self.audiences.is_empty() || self.algorithms.is_empty()) {
-            return Err(invalid(
-                "auth.issuer needs auth.audiences and auth.algorithms: a token for somebody else, or \
-                                under any signature, is no token for this server",
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// How much each who asks may have; 0 for no limit.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitSettings {
-    requests_per_second: f64,
-    burst: u32,
-    concurrent_jobs: u64,
-    elements_per_day: u64,
-}
-
-impl LimitSettings {
-    /// Requests a second, and at once.
-    pub fn rate(&self) -> Option<(f64, u32)> {
-        (self.requests_per_second > 0.0).then_some((self.requests_per_second, self.burst))
-    }
-
-    pub fn concurrent_jobs(&self) -> Option<u64> {
-        (self.concurrent_jobs > 0).then_some(self.concurrent_jobs)
-    }
-
-    pub fn elements_per_day(&self) -> Option<u64> {
-        (self.elements_per_day > 0).then_some(self.elements_per_day)
-    }
-
-    fn check(&self) -> Result<()> {
-        let rate = self.requests_per_second;
-        if !(rate == 0.0 || (0.001..=1e6).contains(&rate)) || self.burst == 0 {
-            return Err(invalid(
-                "limits.requests_per_second is 0, or from 0.001 to 1,000,000, and limits.burst 1 or more",
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// Which pages of other origins may use the API.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CorsSettings {
-    pub allowed_origins: Vec<String>,
-    pub allow_credentials: bool,
-}
-
-impl CorsSettings {
-    fn check(&self) -> Result<()> {
-        if self.allow_credentials && self.allowed_origins.iter().any(|origin| origin == "*") {
-            return Err(invalid(
-                "cors.allow_credentials does not go with \"*\" in cors.allowed_origins: every page could act for \
-                 whoever is signed in",
-            ));
-        }
-        let is_origin = |text: &String| {
-            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-            text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
-        };
-        match self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
-            Some(wrong) => Err(invalid(format!(
-                "cors.allowed_origins: expected https://host or https://host:port, or \"*\"; found {wrong:?}"
-            ))),
-            None => Ok(()),
-        }
-    }
-}
-
-/// When a request has to show a key or token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthRequired {
-    /// Where other machines reach the server.
-    Auto,
-    Always,
-}
-
-/// Calls to clients' own servers; none without a key.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookSettings {
-    key: String,
-    allow_private: bool,
-    allow_http: bool,
-    attempt_seconds: f64,
-    first_pause_seconds: f64,
-}
-
-impl std::fmt::Debug for WebhookSettings {
-    /// The key is secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "WebhookSettings(key: {})", if self.key.is_empty() { "none" } else { "…" })
-    }
-}
-
-#[cfg(feature = "server")]
-impl WebhookSettings {
-    /// The key that all owners' keys come from, where it is set.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where it is no key.
-    pub fn key(&self) -> Result<Option<caudal_webhooks::SigningKey>> {
-        if self.key.is_empty() {
-            return Ok(None);
-        }
-        let key = caudal_webhooks::SigningKey::parse(&self.key);
-        let wrong =
-            || invalid("webhooks.key: expected what `caudal webhook-key new` prints, found something else");
-        key.map(Some).ok_or_else(wrong)
-    }
-
-    /// How messages are sent; `None` without a key.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where the key is none.
-    pub fn options(&self) -> Result<Option<caudal_webhooks::CourierOptions>> {
-        let sending = caudal_webhooks::SendingOptions {
-            allow_private: self.allow_private,
-            allow_http: self.allow_http,
-            time: Duration::from_secs_f64(self.attempt_seconds),
-        };
-        let first_pause = Duration::from_secs_f64(self.first_pause_seconds);
-        Ok(self.key()?.map(|key| caudal_webhooks::CourierOptions { key, sending, first_pause }))
-    }
-}
-
-/// Bodies that lie in the bucket until a job reads them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UploadSettings {
-    max_size: String,
-    keep_hours: f64,
-}
-
-impl UploadSettings {
-    /// # Errors
-    /// `InvalidRequest` where the size cannot be read.
-    pub fn limits(&self) -> Result<UploadLimits> {
-        Ok(UploadLimits {
-            max_size: byte_size("uploads.max_size", &self.max_size)?,
-            keep: Duration::from_secs_f64(self.keep_hours * 3600.0),
-        })
-    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -524,11 +359,8 @@ impl Settings {
         self.cors.check()?;
         self.orchestration.check()?;
         self.retention.check()?;
-        if !(0.001..=87_600.0).contains(&self.uploads.keep_hours) {
-            return Err(invalid("uploads.keep_hours is between 0.001 and 87600 hours"));
-        }
-        self.uploads.limits()?;
-        self.check_webhooks()?;
+        self.uploads.check()?;
+        self.webhooks.check()?;
         if !(0.0..=3600.0).contains(&self.server.drain_seconds) {
             return Err(invalid("server.drain_seconds is between 0 and 3600 seconds"));
         }
@@ -551,18 +383,6 @@ impl Settings {
         if !self.gpu.worker.is_empty() {
             self.gpu.token()?;
         }
-        Ok(())
-    }
-
-    fn check_webhooks(&self) -> Result<()> {
-        let times = [self.webhooks.attempt_seconds, self.webhooks.first_pause_seconds];
-        if times.iter().any(|seconds| !(0.01..=3600.0).contains(seconds)) {
-            let detail =
-                "webhooks.attempt_seconds and webhooks.first_pause_seconds are between 0.01 and 3600 seconds";
-            return Err(invalid(detail));
-        }
-        #[cfg(feature = "server")]
-        self.webhooks.key()?;
         Ok(())
     }
 

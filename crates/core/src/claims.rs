@@ -15,6 +15,8 @@ pub struct Claim {
     /// Of the request: what has another one is another request.
     pub fingerprint: String,
     pub claimed_at: DateTime<Utc>,
+    /// It may be taken away from then on; a day is promised.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// Whose a key is.

@@ -68,4 +68,6 @@ pub trait Deliveries: Send + Sync {
     /// Claims attempt `number`, from 0; false where another instance has it.
     async fn attempt(&self, job: JobId, number: u32, attempt: &DeliveryAttempt) -> Result<bool>;
     async fn end(&self, job: JobId, outcome: &DeliveryOutcome) -> Result<()>;
+    /// Takes away how deliveries ended that ended before a time.
+    async fn forget(&self, before: DateTime<Utc>) -> Result<()>;
 }

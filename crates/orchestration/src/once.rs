@@ -30,6 +30,9 @@ const LONGEST_LOOK: Duration = Duration::from_millis(200);
 /// How long a request waits until the first one with its key has been taken in.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a key is kept: the contract promises a day.
+const KEPT: TimeDelta = TimeDelta::hours(48);
+
 /// When a claim without a job was left by a process that is gone: its request is taken in by whoever comes with it again.
 const LEFT: TimeDelta = TimeDelta::seconds(30);
 
@@ -41,10 +44,12 @@ const LEFT: TimeDelta = TimeDelta::seconds(30);
 pub async fn submit(orchestrator: &Orchestrator, submission: Submission, once: &Once) -> Result<OnceHandle> {
     let ports = &orchestrator.desk().ports;
     let owner = submission.owner.clone();
+    let now = ports.clock.now();
     let claim = Claim {
         job_id: ports.ids.job_id(),
         fingerprint: once.fingerprint.clone(),
-        claimed_at: ports.clock.now(),
+        claimed_at: now,
+        expires_at: now + KEPT,
     };
     let begun = ports.clock.monotonic();
     let mut pause = FIRST_LOOK;

@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use caudal_core::claims::{Claim, Claimed, Claims};
 use caudal_core::uploads::hex;
 use caudal_core::{Error, ErrorKind, Result};
-use chrono::{DateTime, TimeDelta, Utc};
 use object_store::path::Path;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::bucket::{Bucket, json};
@@ -17,17 +15,6 @@ use crate::keys;
 /// Tries after an answer that leaves open whose the key is.
 const TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(10);
-
-/// How long a key is kept: the contract promises a day.
-const KEPT: TimeDelta = TimeDelta::hours(48);
-
-/// What is stored of a key; from `expires_at` on it may be swept.
-#[derive(Serialize)]
-struct Kept<'a> {
-    #[serde(flatten)]
-    claim: &'a Claim,
-    expires_at: DateTime<Utc>,
-}
 
 /// Idempotency keys behind the port of core.
 pub struct BucketClaims {
@@ -43,8 +30,7 @@ impl BucketClaims {
 #[async_trait]
 impl Claims for BucketClaims {
     async fn claim(&self, owner: &str, key: &str, claim: &Claim) -> Result<Claimed> {
-        let kept = Kept { claim, expires_at: claim.claimed_at + KEPT };
-        let (key, content) = (place(owner, key), json(&kept)?);
+        let (key, content) = (place(owner, key), json(claim)?);
         let mut wait = FIRST_WAIT;
         let mut last = None;
         for _ in 0..TRIES {

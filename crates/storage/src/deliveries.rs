@@ -3,13 +3,10 @@
 use async_trait::async_trait;
 use caudal_core::webhooks::{Deliveries, Delivery, DeliveryAttempt, DeliveryOutcome};
 use caudal_core::{JobId, Result};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::bucket::{Bucket, json};
 use crate::keys;
-
-/// How long it is kept how a delivery ended.
-const KEPT: TimeDelta = TimeDelta::days(7);
 
 /// Deliveries behind the port of core.
 pub struct BucketDeliveries {
@@ -19,23 +16,6 @@ pub struct BucketDeliveries {
 impl BucketDeliveries {
     pub fn new(bucket: Bucket) -> Self {
         BucketDeliveries { bucket }
-    }
-
-    /// Takes away how deliveries ended that ended long ago; how many there were.
-    ///
-    /// # Errors
-    /// `StorageUnavailable` when the bucket does not answer.
-    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<u64> {
-        let mut gone = 0;
-        for job in self.jobs(&keys::ended_deliveries()).await? {
-            let key = keys::ended_delivery(job);
-            let outcome: Option<DeliveryOutcome> = self.bucket.get_json(&key).await?;
-            if outcome.is_some_and(|outcome| outcome.at + KEPT < now) {
-                self.bucket.delete(&key).await?;
-                gone += 1;
-            }
-        }
-        Ok(gone)
     }
 
     async fn jobs(&self, folder: &object_store::path::Path) -> Result<Vec<JobId>> {
@@ -88,5 +68,16 @@ impl Deliveries for BucketDeliveries {
         self.bucket.put_json(&keys::ended_delivery(job), outcome).await?;
         self.bucket.delete(&keys::pending_delivery(job)).await?;
         self.bucket.delete_below(&keys::delivery_attempts(job)).await
+    }
+
+    async fn forget(&self, before: DateTime<Utc>) -> Result<()> {
+        for job in self.jobs(&keys::ended_deliveries()).await? {
+            let key = keys::ended_delivery(job);
+            let outcome: Option<DeliveryOutcome> = self.bucket.get_json(&key).await?;
+            if outcome.is_some_and(|outcome| outcome.at < before) {
+                self.bucket.delete(&key).await?;
+            }
+        }
+        Ok(())
     }
 }

@@ -31,6 +31,7 @@ pub use bucket::Bucket;
 pub use claims::BucketClaims;
 pub use datasets::{Datasets, Gathering, SourceOptions, file_uri, listed, unknown_column};
 pub use deliveries::BucketDeliveries;
+pub use keys::output_roots;
 pub use normalized::{FillRows, Filler, json_array};
 pub use records::BucketRecords;
 pub use s3::{S3Location, is_s3};

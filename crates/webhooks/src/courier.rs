@@ -36,6 +36,9 @@ const AT_ONCE: usize = 16;
 /// Between two looks for deliveries that nobody makes.
 const PATROL: Duration = Duration::from_secs(60);
 
+/// How long it is kept how a delivery ended.
+const KEPT: TimeDelta = TimeDelta::days(7);
+
 /// The wait after the bucket did not answer.
 const BUCKET_PAUSE: Duration = Duration::from_secs(5);
 
@@ -71,14 +74,16 @@ impl Courier {
 
     async fn patrol(&self) {
         loop {
-            match self.0.deliveries.pending().await {
-                Ok(pending) => pending.into_iter().for_each(|job| self.take(job)),
-                Err(error) => {
-                    tracing::warn!(%error, cause = error.cause, "deliveries could not be looked for")
-                }
+            if let Err(error) = self.look_around().await {
+                tracing::warn!(%error, cause = error.cause, "deliveries could not be looked for");
             }
             tokio::time::sleep(PATROL).await;
         }
+    }
+
+    async fn look_around(&self) -> Result<()> {
+        self.0.deliveries.pending().await?.into_iter().for_each(|job| self.take(job));
+        self.0.deliveries.forget(self.0.clock.now() - KEPT).await
     }
 
     /// Makes a delivery on a task of its own, unless one does already.

@@ -42,6 +42,7 @@ mod tests {
             updated_at: DateTime::UNIX_EPOCH,
             transitions: Vec::new(),
             attempts: 1,
+            attempt_history: Vec::new(),
             error,
         }
     }

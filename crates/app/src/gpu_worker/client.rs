@@ -138,7 +138,14 @@ impl WorkerClient {
         }
         drop(pieces);
         let stopped = |e| Error::new(ErrorKind::Internal, "reading the worker's answer stopped").cause(e);
-        let (source, beside) = gathering.await.map_err(stopped)??;
+        let gathered = gathering.await.map_err(stopped)?;
+        let (source, beside) = gathered.map_err(|error| match error.kind {
+            ErrorKind::InvalidData => {
+                let detail = format!("the GPU worker {} answers what is no Arrow stream", self.url);
+                Error::new(ErrorKind::UnavailableEngine, detail).cause(error)
+            }
+            _ => error,
+        })?;
         let result = beside.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
             let detail = format!("the GPU worker {} does not say what it did", self.url);
             Error::new(ErrorKind::UnavailableEngine, detail)

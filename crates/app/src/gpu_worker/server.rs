@@ -247,6 +247,9 @@ impl Job {
         let sent = encode(&staged.names(), staged.rows(), beside, &fill, |piece| {
             self.out.blocking_send(Ok(piece)).map_err(gone)
         });
+        if let Some(reason) = staged.failed() {
+            tracing::warn!(reason, "the card failed in the middle of an answer, and the processor went on");
+        }
         if let Err(error) = sent {
             tracing::warn!(%error, cause = error.cause, "the answer broke off");
             let _ = self.out.blocking_send(Err(error));

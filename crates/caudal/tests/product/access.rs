@@ -55,7 +55,7 @@ fn without_a_key_every_operation_but_the_public_ones_is_refused() {
     let operations = operations(&server);
     assert!(operations.len() >= 9, "{operations:?}");
     for (method, path) in operations.into_iter().filter(|(_, path)| !PUBLIC.contains(&path.as_str())) {
-        let path = path.replace("{id}", "01990000-0000-7000-8000-000000000000");
+        let path = path.replace("{id}", "01990000-0000-7000-8000-000000000000").replace("{number}", "1");
         let answer = server.request(&method, &path, &[], (method == "POST").then_some(b"{}"));
         answer.problem(401, "unauthenticated");
         assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"caudal\"", "{method} {path}");
@@ -145,4 +145,53 @@ fn on_this_machine_nobody_needs_a_key_and_a_wrong_one_is_still_wrong() {
     call(&server, &wrong, "GET", "/jobs", None).problem(401, "unauthenticated");
     let proxied = server.request("GET", "/jobs", &[("authorization", "Basic YTpi")], None);
     assert_eq!(proxied.status, 200, "what is meant for a proxy is no key");
+}
+
+#[test]
+fn another_owners_upload_is_not_found_whatever_is_tried() {
+    let place = Place::new();
+    let (alice, bob) = (key(&place, "alice", &[]), key(&place, "bob", &["--scope", "admin"]));
+    let server = guarded(&place);
+    let begun =
+        call(&server, &alice, "POST", "/uploads", Some(r#"{"size": 6, "parts": 1, "format": "csv"}"#));
+    assert_eq!(begun.status, 201, "{}", begun.text());
+    let path = begun.header("location").to_owned();
+    for (method, end, body) in [
+        ("GET", "", None),
+        ("PUT", "/parts/1", Some("x\n1\n2\n")),
+        ("POST", "/complete", None),
+        ("DELETE", "", None),
+    ] {
+        call(&server, &bob, method, &format!("{path}{end}"), body).problem(404, "not-found");
+    }
+    let still = call(&server, &alice, "GET", &path, None);
+    assert_eq!((still.status, &still.json()["parts"][0]["received"]), (200, &Value::Bool(false)));
+    assert_eq!(call(&server, &alice, "PUT", &format!("{path}/parts/1"), Some("x\n1\n2\n")).status, 200);
+    assert_eq!(call(&server, &alice, "POST", &format!("{path}/complete"), None).status, 200);
+    let request =
+        format!("{{\"source\": {{\"uri\": \"{}\"}}}}", begun.json()["uri"].as_str().expect("a URI"));
+    let stolen = call(&server, &bob, "POST", "/process", Some(&request));
+    assert!((400..500).contains(&stolen.status), "{}", stolen.text());
+    assert_eq!(call(&server, &alice, "POST", "/process", Some(&request)).status, 200);
+}
+
+#[test]
+fn the_same_idempotency_key_of_two_owners_is_two_jobs() {
+    let place = Place::new();
+    let (alice, bob) = (key(&place, "alice", &[]), key(&place, "bob", &[]));
+    let server = guarded(&place);
+    let ask = |key: &str| {
+        let bearer = format!("Bearer {key}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", "the-same-for-both"),
+        ];
+        let answer = server.request("POST", "/process", &headers, Some(br#"{"data": [1, 2, 3]}"#));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["job_id"].as_str().expect("an id").to_owned()
+    };
+    let (hers, his) = (ask(&alice), ask(&bob));
+    assert_ne!(hers, his);
+    assert_eq!(ask(&alice), hers, "of one owner it is one job");
 }

@@ -110,5 +110,10 @@ fn an_owner_has_so_many_jobs_at_a_time() {
     }
     spans.sort();
     assert!(spans.windows(2).all(|two| two[0].1 <= two[1].0), "two at a time: {spans:?}");
-    assert_eq!(server.post("/process", numbers(3)).status, 200, "there is room again");
+    // A job is forgotten a moment after its end is told.
+    let room = (0..400).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        server.post("/process", numbers(3)).status == 200
+    });
+    assert!(room, "there is room again");
 }

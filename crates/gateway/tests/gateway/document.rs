@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::client::{get, post};
 
-const OPERATIONS: [(&str, &str); 17] = [
+const OPERATIONS: [(&str, &str); 18] = [
     ("/process", "post"),
     ("/jobs", "get"),
     ("/jobs/{id}", "get"),
@@ -20,6 +20,7 @@ const OPERATIONS: [(&str, &str); 17] = [
     ("/uploads/{id}/complete", "post"),
     ("/health/live", "get"),
     ("/health/ready", "get"),
+    ("/metrics", "get"),
     ("/system", "get"),
     ("/docs", "get"),
     ("/docs/errors/{code}", "get"),

@@ -72,8 +72,15 @@ impl Device {
         code: &'static [u8],
         names: &[&'static std::ffi::CStr],
     ) -> Result<Vec<Kernel>, GpuError> {
+        // At an address for words, which a part of the embedded image need not have.
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_ne_bytes(word)
+        };
+        let code: Vec<u64> = code.chunks(8).map(word).collect();
         let mut module = std::ptr::null_mut();
-        // SAFETY: the code is whole, by its image's own lengths, and lives as long as the process; so does the module.
+        // SAFETY: the code is whole, by its image's own lengths; the driver copies it, and the module stays loaded.
         self.call("cuModuleLoadData", |c| unsafe { (c.load_module)(&mut module, code.as_ptr().cast()) })?;
         let kernel = |name: &&'static std::ffi::CStr| {
             let mut function = std::ptr::null_mut();

@@ -87,7 +87,7 @@ impl Unavailable {
 impl std::fmt::Display for Unavailable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Unavailable::NoDriver => f.write_str("NVIDIA's driver is not installed"),
+            Unavailable::NoDriver => f.write_str("there is no GPU to use: NVIDIA's driver is not installed"),
             Unavailable::DriverTooOld { found: Some((major, minor)) } => {
                 write!(f, "the driver supports CUDA {major}.{minor}, and 12.0 is needed")
             }

@@ -78,7 +78,7 @@ fn hard_columns_have_the_same_bits_on_a_card() {
     }
 }
 
-/// Rows far out in every size and sign, many in each block: they are summed one by one, in their order.
+/// Rows far out in every size, many in each block: they are summed one by one, apart from the others.
 fn far_rows() -> Vec<f64> {
     let mut values = cases::normal(37, 2 * BLOCK_ROWS);
     for (i, x) in values.iter_mut().enumerate().filter(|(i, _)| i % 613 == 5) {
@@ -88,7 +88,7 @@ fn far_rows() -> Vec<f64> {
 }
 
 #[test]
-fn many_rows_far_out_are_summed_in_their_order() {
+fn many_rows_far_out_have_the_same_bits_on_a_card() {
     let Some(gpu) = card(GpuOptions::default()) else { return };
     check(&gpu, "far rows", &far_rows());
 }

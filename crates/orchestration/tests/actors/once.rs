@@ -90,7 +90,7 @@ async fn what_a_killed_process_claimed_and_did_not_take_in_is_taken_in_as_the_sa
     let bucket = Bucket::new();
     let ports = bucket.ports();
     let (id, at) = (ports.ids.job_id(), ports.clock.now() - std::time::Duration::from_secs(60));
-    let left = Claim { job_id: id, fingerprint: "f".into(), claimed_at: at };
+    let left = Claim { job_id: id, fingerprint: "f".into(), claimed_at: at, expires_at: at };
     bucket.claim("local", "k", &left).await.unwrap();
     let orchestrator = Orchestrator::start(ports, options()).await.unwrap();
     let mut taken = orchestrator.submit_once(submission(), &once("k", "f")).await.unwrap();

@@ -90,6 +90,11 @@ impl Staged {
         self.seconds
     }
 
+    /// Why the card stopped in the middle, where it did.
+    pub fn failed(&self) -> Option<&str> {
+        self.fitted.card.as_ref().and_then(|card| card.failed())
+    }
+
     /// Some normalised rows of a column.
     ///
     /// # Errors

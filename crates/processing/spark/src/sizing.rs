@@ -53,7 +53,7 @@ const PARTITION_BYTES: u64 = 128 << 20;
 const TASKS_PER_CORE: u64 = 3;
 
 /// Below this Java's second compiler costs more than it brings.
-const SMALL_BYTES: u64 = 64 << 20;
+const SMALL_BYTES: u64 = GIB;
 
 const GIB: u64 = 1 << 30;
 

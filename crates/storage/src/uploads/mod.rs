@@ -12,7 +12,7 @@ use caudal_core::uploads::{
     Bytestream, Kept, MAX_PARTS, NewUpload, Sha256, Upload, UploadPart, UploadRecord, Uploads, hex,
 };
 use caudal_core::{Error, ErrorKind, Faults, Result};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures::{StreamExt, TryStreamExt, stream as streams};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;

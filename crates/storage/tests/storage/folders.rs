@@ -243,7 +243,8 @@ async fn an_upload_is_read_by_its_owner_once_it_is_complete() {
     write(&place, "data", &content);
     let upload = |owner: &str, completed: &str| {
         let record = format!(
-            "{{\"upload_id\":\"{id}\",\"owner\":\"{owner}\",\"size\":{},\"format\":\"csv\",\"completed_at\":{completed}}}",
+            "{{\"upload_id\":\"{id}\",\"owner\":\"{owner}\",\"size\":{},\"part_size\":1000000,\"format\":\"csv\",\
+             \"created_at\":\"2026-11-25T04:00:00Z\",\"expires_at\":\"2999-01-01T00:00:00Z\",\"completed_at\":{completed}}}",
             content.len()
         );
         write(&place, "upload.json", record);

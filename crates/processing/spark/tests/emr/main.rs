@@ -90,8 +90,9 @@ async fn what_was_never_started_is_not_found_and_what_cannot_be_started_says_why
         assert!(place.launcher().cancel(&application(1)).await.is_err());
     }
     for kind in [Kind::Serverless, Kind::Steps] {
-        let launcher = stand.nowhere(kind).launcher();
-        let error = launcher.start(&submission(&application(1))).await.expect_err("there is none");
+        // Its bucket lasts as long as the place.
+        let place = stand.nowhere(kind);
+        let error = place.launcher().start(&submission(&application(1))).await.expect_err("there is none");
         assert_eq!(error.kind, ErrorKind::UnavailableEngine, "{}", error.detail);
         assert!(error.detail.contains("cannot be started") || error.detail.contains("cannot be listed"));
     }
