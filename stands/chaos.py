@@ -169,7 +169,10 @@ def check(run):
         history = status["attempt_history"]
         for before, after in zip(history, history[1:]):
             if after["cause"] == "abandoned" and before["writer"] in run.killed_at:
-                takeovers.append(seconds(after["at"]) - run.killed_at[before["writer"]])
+                # Whoever was about to take over may have been killed too: the last death before it counts.
+                begun = seconds(after["at"])
+                deaths = [at for at in run.killed_at.values() if run.killed_at[before["writer"]] <= at <= begun]
+                takeovers.append(begun - max(deaths, default=run.killed_at[before["writer"]]))
     print(f"{len(run.promised)} jobs promised, {len(run.answers)} of them answered at once; {run.deaths} times kill -9, "
           f"{run.refused} requests refused")
     print(f"lost {len(lost)}, failed {len(failed)}, doubled results {len(doubled)}, journals out of order "

@@ -47,11 +47,11 @@ fn lease(ports: &Ports, length: Duration) -> Lease {
 }
 
 /// Why the next attempt begins at a job whose newest lease is this one.
-fn cause(ports: &Ports, last: Option<&Lease>) -> AttemptCause {
+///
+/// A lease of this process's own says nothing: it may have been taken after a death that could not be put on record.
+fn cause(last: Option<&Lease>) -> AttemptCause {
     match last {
         Some(last) if last.released => AttemptCause::HandedOver,
-        // This process let the job go because it could not store its end.
-        Some(last) if last.writer == ports.writer => AttemptCause::HandedOver,
         _ => AttemptCause::Abandoned,
     }
 }
@@ -101,7 +101,7 @@ async fn claim(
     length: Duration,
 ) -> Result<Option<AttemptCause>> {
     let next = held.map_or(0, |(number, _)| number + 1);
-    let cause = cause(ports, held.as_ref().map(|(_, held)| held));
+    let cause = cause(held.as_ref().map(|(_, held)| held));
     let mine = ports.records.put_lease(job, next, &lease(ports, length)).await?;
     Ok(mine.then_some(cause))
 }

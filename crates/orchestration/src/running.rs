@@ -220,6 +220,12 @@ impl RunningJob {
         self.book.lock().await.stored.abandonments()
     }
 
+    /// Whether the last attempt on record is this instance's: then nobody died over it.
+    pub async fn was_attempted_by(&self, writer: uuid::Uuid) -> bool {
+        let book = self.book.lock().await;
+        book.stored.attempts.last().is_some_and(|attempt| attempt.writer == writer)
+    }
+
     /// Time that instances before this one have spent on the job, as they wrote it down.
     pub async fn spent_before(&self) -> Duration {
         let book = self.book.lock().await;

@@ -29,6 +29,9 @@ const LEASE: Duration = Duration::from_secs(3);
 const STORM: Duration = Duration::from_secs(40);
 const CALM: Duration = Duration::from_secs(1800);
 
+/// How long an instance may take to start before it is given up.
+const LONGEST_START: Duration = Duration::from_secs(60);
+
 const INSTANCES: usize = 2;
 
 /// What a run has seen.
@@ -181,11 +184,10 @@ impl World {
             cores: 2,
             prices: Default::default(),
         };
-        // An instance that cannot start is started again later.
-        self.instances[slot] = Orchestrator::start(ports, options)
-            .await
-            .ok()
-            .map(|orchestrator| Running { instance, orchestrator });
+        // One that cannot start, or dies over a job while it does, is started again later.
+        let started = tokio::time::timeout(LONGEST_START, Orchestrator::start(ports, options)).await;
+        let running = |orchestrator| Running { instance, orchestrator };
+        self.instances[slot] = started.ok().and_then(Result::ok).map(running);
     }
 
     fn some(&self) -> Option<&Running> {

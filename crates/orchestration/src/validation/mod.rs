@@ -117,6 +117,10 @@ async fn resume(
     let mut admission = Admission { desk, job: id, is_queued: false };
     // A job that only waited was not attempted yet.
     if state > JobState::Queued {
+        let cause = match job.was_attempted_by(ports.writer).await {
+            true => AttemptCause::HandedOver,
+            false => cause,
+        };
         match cause {
             AttemptCause::Abandoned => desk.counters.taken_over.add(),
             _ => desk.counters.handed_over.add(),
