@@ -100,14 +100,14 @@ def main():
                 refused += one.result() is None
         server.terminate()
         server.wait()
-    warm = samples[len(samples) // 2:]
-    growth = slope(warm) * 3600 / 1e6
-    grown = (warm[-1][1] - warm[0][1]) / 1e6
-    latencies.sort()
-    print(f"{number} requests in {options.minutes:g} min, {refused} refused; median {statistics.median(latencies):.1f} ms, "
-          f"99 % below {latencies[int(len(latencies) * 0.99)]:.1f} ms")
-    print(f"resident memory: {samples[0][1] / 1e6:.1f} MB at first, {warm[0][1] / 1e6:.1f} MB in the middle, "
-          f"{samples[-1][1] / 1e6:.1f} MB at the end; slope of the second half {growth:+.1f} MB/h")
+        warm = samples[len(samples) // 2:]
+        growth = slope(warm) * 3600 / 1e6
+        grown = (warm[-1][1] - warm[0][1]) / 1e6
+        latencies.sort()
+        print(f"{number} requests in {options.minutes:g} min, {refused} refused; median {statistics.median(latencies):.1f} ms, "
+              f"99 % below {latencies[int(len(latencies) * 0.99)]:.1f} ms")
+        print(f"resident memory: {samples[0][1] / 1e6:.1f} MB at first, {warm[0][1] / 1e6:.1f} MB in the middle, "
+              f"{samples[-1][1] / 1e6:.1f} MB at the end; slope of the second half {growth:+.1f} MB/h")
     sys.exit(1 if growth > options.most and grown > 20 else 0)
 
 
