@@ -52,9 +52,9 @@ const PIECE: u64 = 4 << 20;
                     ("ETag" = String, description = "For `If-Range`."))),
         (status = 206, description = "The range that was asked for.",
             content(
-                (Vec<u8> = "application/json"),
-                (Vec<u8> = "application/x-ndjson"),
-                (Vec<u8> = "text/csv"),
+                (serde_json::Value = "application/json"),
+                (String = "application/x-ndjson"),
+                (String = "text/csv"),
                 (Vec<u8> = "application/vnd.apache.arrow.stream"),
                 (Vec<u8> = "application/vnd.apache.parquet"),
             ),
