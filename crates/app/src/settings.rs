@@ -1,20 +1,27 @@
 //! All settings: read from the defaults, a file, the environment and the command line, checked once.
 
 mod access;
+mod gpu;
+mod orchestration;
+mod retention;
+mod server;
 mod uploads;
 mod webhooks;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use caudal_core::{Error, ErrorKind, PriceList, Result};
-use caudal_storage::{Retention, S3Location, is_s3};
+use caudal_storage::{S3Location, is_s3};
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 pub use self::access::{AuthRequired, AuthSettings, CorsSettings, LimitSettings};
+pub use self::gpu::GpuSettings;
+pub use self::orchestration::OrchestrationSettings;
+pub use self::retention::RetentionSettings;
+pub use self::server::ServerSettings;
 pub use self::uploads::UploadSettings;
 pub use self::webhooks::WebhookSettings;
 
@@ -128,26 +135,6 @@ pub struct SourceSettings {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ServerSettings {
-    pub address: SocketAddr,
-    default_wait_seconds: f64,
-    max_wait_seconds: f64,
-    drain_seconds: f64,
-    max_body: String,
-    max_decompressed: String,
-    body_memory: String,
-    tls_certificate: String,
-    tls_key: String,
-    pub hosts: Vec<String>,
-    pub max_connections: usize,
-    max_headers: String,
-    header_seconds: f64,
-    idle_seconds: f64,
-    slowest_body: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ProcessingSettings {
     memory_limit: String,
     spill_folder: String,
@@ -162,58 +149,6 @@ pub struct SparkSettings {
     java_home: String,
     pub master: String,
     folder: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrchestrationSettings {
-    pub mailbox_size: usize,
-    running_jobs: usize,
-    pub admitted_jobs: usize,
-    lease_seconds: f64,
-    retries: u32,
-    retry_first_seconds: f64,
-    retry_longest_seconds: f64,
-    stage_seconds: f64,
-    job_seconds: f64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetentionSettings {
-    job_days: f64,
-    leftover_hours: f64,
-    sweep_seconds: f64,
-}
-
-impl RetentionSettings {
-    /// Until a journal's single entries go, which lie in the compacted job as well.
-    const JOURNALS: Duration = Duration::from_secs(3600);
-
-    fn check(&self) -> Result<()> {
-        let kept = [self.job_days * 24.0, self.leftover_hours];
-        // Below an hour a job that is being taken in might pass for a leftover.
-        if kept.iter().any(|hours| !(1.0..=1e6).contains(hours)) {
-            return Err(invalid("retention.job_days and retention.leftover_hours are one hour or more"));
-        }
-        match self.sweep_seconds == 0.0 || (1.0..=1e7).contains(&self.sweep_seconds) {
-            true => Ok(()),
-            false => Err(invalid("retention.sweep_seconds is 0, or 1 or more seconds")),
-        }
-    }
-
-    pub fn retention(&self) -> Retention {
-        Retention {
-            jobs: Duration::from_secs_f64(self.job_days * 86_400.0),
-            leftovers: Duration::from_secs_f64(self.leftover_hours * 3600.0),
-            journals: Self::JOURNALS,
-        }
-    }
-
-    /// How often a server sweeps, where it does.
-    pub fn sweeps(&self) -> Option<Duration> {
-        (self.sweep_seconds > 0.0).then(|| Duration::from_secs_f64(self.sweep_seconds))
-    }
 }
 
 /// Services of AWS that run applications of Spark.
@@ -246,40 +181,6 @@ pub struct FunctionSettings {
     pub gpu_processing: String,
     pub spark_launcher: String,
     stage_seconds: f64,
-}
-
-/// A worker that does the normalisation stage on its GPU, and what this process does as one.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GpuSettings {
-    pub worker: String,
-    token: String,
-    pub worker_jobs: usize,
-}
-
-impl std::fmt::Debug for GpuSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "worker {:?}, {} jobs, a token that is not shown", self.worker, self.worker_jobs)
-    }
-}
-
-/// Characters of a token at least: fewer could be guessed.
-const TOKEN_LENGTH: usize = 16;
-
-impl GpuSettings {
-    /// What a worker and those who ask it both know.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where it is too short to be a secret.
-    pub fn token(&self) -> Result<String> {
-        match self.token.len() >= TOKEN_LENGTH && self.token.bytes().all(|b| b.is_ascii_graphic()) {
-            true => Ok(self.token.clone()),
-            false => Err(invalid(format!(
-                "gpu.token: expected at least {TOKEN_LENGTH} letters, digits and signs, such as \
-                 `openssl rand -hex 24` gives; set it with CAUDAL__GPU__TOKEN"
-            ))),
-        }
-    }
 }
 
 /// What the command line says; `None` leaves a setting as it was.
@@ -361,9 +262,6 @@ impl Settings {
         self.retention.check()?;
         self.uploads.check()?;
         self.webhooks.check()?;
-        if !(0.0..=3600.0).contains(&self.server.drain_seconds) {
-            return Err(invalid("server.drain_seconds is between 0 and 3600 seconds"));
-        }
         let emr = [self.emr.look_seconds, self.emr.log_seconds, self.emr.intent_seconds];
         if emr.iter().any(|seconds| !(0.0..=86_400.0).contains(seconds)) {
             return Err(invalid(
@@ -377,13 +275,7 @@ impl Settings {
         if !(1.0..=900.0).contains(&self.functions.stage_seconds) {
             return Err(invalid("functions.stage_seconds is between 1 and 900 seconds"));
         }
-        if self.gpu.worker_jobs == 0 {
-            return Err(invalid("gpu.worker_jobs is 1 or more"));
-        }
-        if !self.gpu.worker.is_empty() {
-            self.gpu.token()?;
-        }
-        Ok(())
+        self.gpu.check()
     }
 
     /// The folders below which sources may be read.
@@ -465,152 +357,10 @@ impl SparkSettings {
     }
 }
 
-impl OrchestrationSettings {
-    fn check(&self) -> Result<()> {
-        if !(0.1..=3600.0).contains(&self.lease_seconds) {
-            return Err(invalid("orchestration.lease_seconds is between 0.1 and 3600 seconds"));
-        }
-        if self.mailbox_size == 0 || self.admitted_jobs == 0 {
-            return Err(invalid("orchestration.mailbox_size and orchestration.admitted_jobs are 1 or more"));
-        }
-        let waits = [self.retry_first_seconds, self.retry_longest_seconds];
-        if waits.iter().any(|s| !(0.0..=3600.0).contains(s)) {
-            return Err(invalid("orchestration.retry_*_seconds are between 0 and 3600 seconds"));
-        }
-        if [self.stage_seconds, self.job_seconds].iter().any(|s| !(0.0..=1e8).contains(s)) {
-            return Err(invalid(
-                "orchestration.stage_seconds and orchestration.job_seconds are 0 or more seconds",
-            ));
-        }
-        Ok(())
-    }
-
-    pub fn lease(&self) -> Duration {
-        Duration::from_secs_f64(self.lease_seconds)
-    }
-
-    #[cfg(feature = "orchestrator")]
-    pub fn retry(&self) -> caudal_orchestration::retry::RetryPolicy {
-        caudal_orchestration::retry::RetryPolicy {
-            budget: self.retries,
-            first: Duration::from_secs_f64(self.retry_first_seconds),
-            longest: Duration::from_secs_f64(self.retry_longest_seconds),
-        }
-    }
-
-    /// How long one stage may take.
-    pub fn stage_deadline(&self) -> Option<Duration> {
-        (self.stage_seconds > 0.0).then(|| Duration::from_secs_f64(self.stage_seconds))
-    }
-
-    /// How long a job may take in all.
-    pub fn job_deadline(&self) -> Option<Duration> {
-        (self.job_seconds > 0.0).then(|| Duration::from_secs_f64(self.job_seconds))
-    }
-}
-
 impl FunctionSettings {
     /// How long the orchestrator waits for another function's report.
     pub fn stage_deadline(&self) -> Duration {
         Duration::from_secs_f64(self.stage_seconds)
-    }
-}
-
-impl ServerSettings {
-    pub fn default_wait(&self) -> Duration {
-        Duration::from_secs_f64(self.default_wait_seconds)
-    }
-
-    /// How long jobs that run may go on once the server is told to end.
-    pub fn drain(&self) -> Duration {
-        Duration::from_secs_f64(self.drain_seconds)
-    }
-
-    pub fn max_wait(&self) -> Duration {
-        Duration::from_secs_f64(self.max_wait_seconds)
-    }
-
-    /// # Errors
-    /// `InvalidRequest` where the size cannot be read.
-    pub fn max_body(&self) -> Result<u64> {
-        byte_size("server.max_body", &self.max_body)
-    }
-
-    /// Bytes of a body once it is decompressed.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where the size cannot be read.
-    pub fn max_decompressed(&self) -> Result<u64> {
-        byte_size("server.max_decompressed", &self.max_decompressed)
-    }
-
-    /// Bytes that the bodies of all requests may take at once.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where the size cannot be read.
-    pub fn body_memory(&self) -> Result<u64> {
-        byte_size("server.body_memory", &self.body_memory)
-    }
-
-    /// # Errors
-    /// `InvalidRequest` where the size cannot be read.
-    pub fn max_headers(&self) -> Result<u64> {
-        byte_size("server.max_headers", &self.max_headers)
-    }
-
-    pub fn header_time(&self) -> Duration {
-        Duration::from_secs_f64(self.header_seconds)
-    }
-
-    pub fn idle_time(&self) -> Duration {
-        Duration::from_secs_f64(self.idle_seconds)
-    }
-
-    /// Bytes a second.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where the size cannot be read.
-    pub fn slowest_body(&self) -> Result<u64> {
-        byte_size("server.slowest_body", &self.slowest_body)
-    }
-
-    /// Certificate and key, where the server speaks TLS.
-    ///
-    /// # Errors
-    /// `InvalidRequest` where one is named without the other.
-    pub fn tls(&self) -> Result<Option<(PathBuf, PathBuf)>> {
-        match (self.tls_certificate.as_str(), self.tls_key.as_str()) {
-            ("", "") => Ok(None),
-            ("", _) | (_, "") => {
-                Err(invalid("server.tls_certificate and server.tls_key go together: name both or none"))
-            }
-            (certificate, key) => Ok(Some((certificate.into(), key.into()))),
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        self.max_body()?;
-        self.max_decompressed()?;
-        self.body_memory()?;
-        self.slowest_body()?;
-        self.tls()?;
-        let waits = [self.default_wait_seconds, self.max_wait_seconds];
-        if waits.iter().any(|s| !(s.is_finite() && *s >= 0.0)) {
-            return Err(invalid(
-                "server.default_wait_seconds and server.max_wait_seconds are 0 or more seconds",
-            ));
-        }
-        let times = [self.header_seconds, self.idle_seconds];
-        if times.iter().any(|s| !(0.05..=3600.0).contains(s)) {
-            return Err(invalid("server.header_seconds and server.idle_seconds are between 0.05 and 3600"));
-        }
-        if !(512..=1 << 20).contains(&self.max_headers()?) {
-            return Err(invalid("server.max_headers is between 512 bytes and 1 MiB"));
-        }
-        if self.max_connections == 0 {
-            return Err(invalid("server.max_connections is 1 or more"));
-        }
-        Ok(())
     }
 }
 
