@@ -104,6 +104,7 @@ pub fn router(gateway: Gateway) -> Router {
         .layer(from_fn_with_state(gateway.clone(), origin::check_origin))
         .layer(from_fn_with_state(gateway.clone(), problem::render))
         .layer(from_fn(compression::compress))
+        .layer(from_fn(body::read_on))
         .with_state(gateway)
 }
 
@@ -112,7 +113,7 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(process::process))
         .routes(routes!(jobs::list))
-        .routes(routes!(jobs::status))
+        .routes(routes!(jobs::status, jobs::remove))
         .routes(routes!(jobs::result))
         .routes(routes!(events::events))
         .routes(routes!(data::data))

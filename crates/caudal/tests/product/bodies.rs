@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::raw::Kept;
 use crate::support::{Answer, Place, Server, example};
 
 /// A body of data with the settings in the query.
@@ -132,7 +133,7 @@ fn bodies_that_find_no_room_beside_others_are_told_to_come_back() {
     let head = "POST /process HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2000000\r\n\r\n{";
     holder.write_all(head.as_bytes()).expect("the server takes it");
     let body = format!("{{\"data\": [{}1]}}", "1,".repeat(990_000));
-    // Judged by what a request announces: nothing but its head is sent, or the answer could be lost in a broken pipe.
+    // Judged by what a request announces: nothing but its head is sent.
     let refused = (0..500).find_map(|_| {
         let mut asker = TcpStream::connect(&address).expect("a connection");
         asker.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket");
@@ -152,4 +153,32 @@ fn bodies_that_find_no_room_beside_others_are_told_to_come_back() {
         request.send(&body).is_ok_and(|answer| answer.status() == 200)
     });
     assert!(again, "the room is given back");
+}
+
+#[test]
+fn a_client_that_sends_all_before_it_looks_up_sees_why_it_was_refused() {
+    let place = Place::new();
+    let server = place.server();
+    let large = "1.0000,".repeat(2_000_000);
+    let mut kept = Kept::to(&server);
+    for _ in 0..3 {
+        kept.post("/process", "text/plain", large.as_bytes()).problem(415, "unsupported-media-type");
+        kept.post("/nowhere", "application/json", large.as_bytes()).problem(404, "not-found");
+    }
+    let answer = kept.post("/process", "application/json", br#"{"data": [1, 2, 3]}"#);
+    assert_eq!(answer.status, 200, "the connection stays in use: {}", String::from_utf8_lossy(&answer.body));
+}
+
+#[test]
+fn a_table_of_many_pieces_is_kept_whole() {
+    let place = Place::new();
+    let server = place.server();
+    // Longer than two pieces of an upload, and not a whole number of them.
+    let table: String =
+        std::iter::once("x\n".to_owned()).chain((0..2_500_000).map(|i| format!("{i:08}\n"))).collect();
+    let headers = [("content-type", "text/csv")];
+    let answer = server.request("POST", "/process", &headers, Some(table.as_bytes()));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let summary = &answer.json()["processing_summary"];
+    assert_eq!(summary["data_processed"], 2_500_000, "{summary}");
 }

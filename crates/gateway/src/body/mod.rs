@@ -4,6 +4,7 @@ mod budget;
 mod coding;
 mod form;
 mod incoming;
+mod unread;
 
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
@@ -16,6 +17,7 @@ pub use self::budget::{BodyBudget, Reservation};
 pub use self::coding::refuse_coding;
 pub use self::form::BodyForm;
 pub use self::incoming::Incoming;
+pub(crate) use self::unread::read_on;
 
 /// What one body is bound by.
 #[derive(Clone, Copy, Debug)]

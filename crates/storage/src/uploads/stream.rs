@@ -121,7 +121,8 @@ impl Pieces {
     /// The next piece, whole unless it is the last; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let mut piece = BytesMut::new();
-        while piece.len() < large::FROM {
+        // A stream is not asked again once it has ended.
+        while piece.len() < large::FROM && !self.ended {
             if self.rest.is_empty() {
                 match self.content.next().await {
                     Some(chunk) => self.rest = chunk?,
