@@ -1,7 +1,7 @@
 """Prints the peers' table: the same full work by Caudal and by other engines, in one run on one machine.
 
     cargo build --release
-    cargo build --release -p caudal-kernels --example in_memory -p caudal-storage --example json_numbers
+    cargo build --release --workspace --examples
     python3 bench/peers.py                     # 1e6 and 1e7 rows; makes its own Python environment on first use
     python3 bench/peers.py --rows 1e8 --level full --with spark --json peers.json
 
