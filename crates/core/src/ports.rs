@@ -67,6 +67,11 @@ pub trait JobRecords: Send + Sync {
     async fn finish(&self, status: &JobStatus) -> Result<()>;
     /// Takes away what a killed process left of a job that was never queued.
     async fn discard(&self, job: JobId) -> Result<()>;
+    /// Takes away all that is kept of a job that has ended, its results among it. Cut off anywhere, it can be done again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFinished`] while somebody is still seeing to the job's end.
+    async fn remove(&self, status: &JobStatus) -> Result<()>;
     /// State and times of a job, from `job.json` or from its journal.
     async fn status(&self, job: JobId) -> Result<JobStatus>;
     /// Jobs that have not finished, as their markers say.

@@ -63,7 +63,7 @@ pub struct JobSettings {
     pub normalization: Option<Normalization>,
     /// `auto` when it is not given.
     pub pipeline_type: Option<PipelineType>,
-    /// `auto` when it is not given. `spark` is refused: it is not built yet.
+    /// `auto` when it is not given.
     pub engine: Option<EngineChoice>,
     /// `full` when it is not given.
     pub statistics: Option<StatisticsLevel>,
@@ -106,6 +106,8 @@ pub struct DataQuery {
     engine: Option<EngineChoice>,
     statistics: Option<StatisticsLevel>,
     device: Option<DeviceChoice>,
+    /// Whether the normalisation stage is timed on CPU and GPU.
+    compare_devices: Option<bool>,
     /// The settings of Spark as an object of JSON.
     #[param(value_type = Option<String>, example = "{\"executor_instances\":2}")]
     spark_config: Option<SparkConfig>,
@@ -116,4 +118,7 @@ pub struct DataQuery {
     /// Called when the job has ended, with a signed message.
     #[param(format = "uri")]
     webhook_url: Option<String>,
+    /// Seconds within which the job has to end.
+    #[param(exclusive_minimum = 0.0, maximum = 2_592_000.0)]
+    deadline_seconds: Option<f64>,
 }

@@ -1,17 +1,18 @@
-//! `GET /jobs`, `GET /jobs/{id}` and `GET /jobs/{id}/result`: what jobs there are, how far they are, how they ended.
+//! `GET /jobs`, `GET /jobs/{id}`, `GET /jobs/{id}/result` and `DELETE /jobs/{id}`: what jobs there are, how far they are,
+//! how they ended, and the end of those that nobody wants.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use caudal_core::job::{JobStatus, Progress, TimedState};
 use caudal_core::journal::Attempt;
 use caudal_core::ports::JobQuery;
 use caudal_core::results::FinalResponse;
 use caudal_core::{JobId, JobState};
-use caudal_orchestration::JobResult;
+use caudal_orchestration::{JobResult, Removal};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -195,6 +196,43 @@ pub(crate) async fn result(
         }
     };
     Ok(Json(view).into_response())
+}
+
+#[utoipa::path(
+    delete,
+    path = "/jobs/{id}",
+    tag = "jobs",
+    summary = "Cancel a job, or take an ended one away",
+    description = "A job that has not ended is told to stop and ends as `cancelled`. Of one that has ended all objects are \
+                   taken away: its request, journal, results and normalised data.",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses(
+        (status = 202, description = "It was told to stop; this is how far it is.", body = JobView,
+            headers(("Location" = String, description = "The job."))),
+        (status = 204, description = "Nothing is left of it."),
+        (status = 400, description = "There is a query parameter.", body = ProblemDetails,
+            content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job.", body = ProblemDetails,
+            content_type = "application/problem+json"),
+        (status = 409, description = "It has ended at this moment, or its end is still being put away.",
+            body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds."))),
+        ServerProblems,
+    )
+)]
+pub(crate) async fn remove(
+    State(gateway): State<Arc<Gateway>>,
+    owner: Owner,
+    JobPath(job): JobPath,
+    _: NoQuery,
+) -> Result<Response, Problem> {
+    Ok(match gateway.orchestrator.remove(&owner.0, job).await? {
+        Removal::Cancelled(status) => {
+            let location = [(header::LOCATION, path_of(job))];
+            (StatusCode::ACCEPTED, location, Json(view(&gateway, *status))).into_response()
+        }
+        Removal::Removed => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 fn view(gateway: &Gateway, job: JobStatus) -> JobView {

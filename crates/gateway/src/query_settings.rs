@@ -12,24 +12,18 @@ use serde_json::{Map, Value};
 
 use crate::problem::Problem;
 
-/// The parameters, as the contract names the settings.
-const PARAMETERS: [&str; 13] = [
-    "columns",
-    "where",
-    "select",
-    "sql",
-    "normalization",
-    "pipeline_type",
-    "engine",
-    "statistics",
-    "device",
-    "spark_config",
-    "output_format",
-    "max_cost_usd",
-    "webhook_url",
-];
+/// The settings that no parameter has: the data is the body, and what there is to say of its source is said by `columns`.
+const OF_THE_BODY: [&str; 2] = ["source", "data"];
+const COLUMNS: &str = "columns";
 /// Those that may stand several times.
-const LISTS: [&str; 2] = ["columns", "select"];
+const LISTS: [&str; 2] = [COLUMNS, "select"];
+/// Those that are written as in JSON; all others are text.
+const JSON: [&str; 4] = ["spark_config", "max_cost_usd", "compare_devices", "deadline_seconds"];
+
+/// The names of all parameters.
+fn parameters() -> impl Iterator<Item = &'static str> {
+    [COLUMNS].into_iter().chain(settings::NAMES).filter(|name| !OF_THE_BODY.contains(name))
+}
 
 /// Reads the settings; `check` says what is wrong with them together. The request's source has no place yet.
 ///
@@ -44,8 +38,8 @@ pub fn read(
     let mut settings = given(uri)?;
     let mut source = Map::from_iter([("uri".to_owned(), Value::from("upload:"))]);
     source.insert("format".into(), format.name().into());
-    if let Some(columns) = settings.remove("columns") {
-        source.insert("columns".into(), columns);
+    if let Some(columns) = settings.remove(COLUMNS) {
+        source.insert(COLUMNS.into(), columns);
     }
     settings.insert("source".into(), source.into());
     let mut faults = Faults::default();
@@ -74,8 +68,9 @@ pub fn given(uri: &Uri) -> Result<BTreeMap<String, Value>, Problem> {
     let mut faults = Faults::default();
     for (name, text) in pairs {
         let place = || format!("?{name}");
-        if !PARAMETERS.contains(&name.as_str()) {
-            faults.push(place, || format!("unknown parameter; expected {}", PARAMETERS.join(", ")));
+        if !parameters().any(|known| known == name) {
+            let expected = || parameters().collect::<Vec<_>>().join(", ");
+            faults.push(place, || format!("unknown parameter; expected {}", expected()));
         } else if LISTS.contains(&name.as_str()) {
             let list = settings.entry(name).or_insert_with(|| Value::Array(Vec::new()));
             list.as_array_mut().into_iter().for_each(|list| list.push(text.clone().into()));
@@ -95,11 +90,10 @@ pub fn given(uri: &Uri) -> Result<BTreeMap<String, Value>, Problem> {
     }
 }
 
-/// A number and an object are written as in JSON, all others as they are.
 fn value(name: &str, text: String) -> Value {
-    match name {
-        "max_cost_usd" | "spark_config" => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        _ => Value::String(text),
+    match JSON.contains(&name) {
+        true => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        false => Value::String(text),
     }
 }
 
@@ -138,7 +132,8 @@ mod tests {
     fn every_setting_of_a_request_can_stand_in_the_query() {
         let query = "columns=delay&columns=air%20time&where=delay%20%3E%200&select=delay&select=delay/2+as+half\
                      &normalization=robust&pipeline_type=both&engine=embedded&statistics=core&device=cpu\
-                     &spark_config={%22executor_instances%22:2}&output_format=parquet&max_cost_usd=1.5";
+                     &spark_config={%22executor_instances%22:2}&output_format=parquet&max_cost_usd=1.5\
+                     &compare_devices=true&deadline_seconds=60";
         let request = with_source(read_query(query).expect("a request"), "upload:1".into());
         let source = request.source.as_ref().expect("a source");
         assert_eq!((source.uri.as_str(), source.format), ("upload:1", Some(SourceFormat::Csv)));
@@ -151,14 +146,24 @@ mod tests {
         );
         assert_eq!(request.spark_config.and_then(|c| c.executor_instances), Some(2));
         assert_eq!(request.max_cost_usd, Some(1.5));
+        assert_eq!((request.compare_devices, request.deadline_seconds), (true, Some(60.0)));
         assert!(read_query("").expect("a request").source.is_some());
     }
 
     #[test]
     fn faults_are_told_by_the_name_of_their_parameter() {
-        let (kind, places) = places("normalization=upside-down&columns=a&columns=a&max_cost_usd=much&where=");
+        let query = "normalization=upside-down&columns=a&columns=a&max_cost_usd=much&where=&deadline_seconds=0\
+                     &compare_devices=1";
+        let (kind, places) = places(query);
         assert_eq!(kind, ErrorKind::InvalidRequest);
-        for place in ["?normalization", "?columns/1", "?max_cost_usd", "?where"] {
+        for place in [
+            "?normalization",
+            "?columns/1",
+            "?max_cost_usd",
+            "?where",
+            "?deadline_seconds",
+            "?compare_devices",
+        ] {
             assert!(places.contains(&place.to_owned()), "{place} in {places:?}");
         }
     }

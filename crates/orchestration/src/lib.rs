@@ -24,6 +24,6 @@ pub mod validation;
 pub use counters::Figure;
 pub use once::{Once, OnceHandle};
 pub use orchestrator::{
-    JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Submission, SubmissionBody,
+    JobHandle, JobResult, Orchestrator, OrchestratorOptions, Ports, Removal, Submission, SubmissionBody,
 };
 pub use quotas::{QuotaLimits, Quotas};

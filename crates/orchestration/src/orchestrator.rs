@@ -141,6 +141,9 @@ pub struct Orchestrator {
     keeper: AbortHandle,
 }
 
+/// How long a job that is to be taken away may take to be put away first.
+const PUTTING_AWAY: Duration = Duration::from_secs(3);
+
 impl Orchestrator {
     /// Starts the actors and, where that is asked for, takes up the unfinished jobs that nobody works on.
     ///
@@ -313,6 +316,32 @@ impl Orchestrator {
         }
     }
 
+    /// Cancels a job of this owner, or takes it away with all its objects where it has ended.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotFinished` where the end of the job is still being put away after a while; `Conflict` where it ends
+    /// at this moment.
+    pub async fn remove(&self, owner: &str, job: JobId) -> Result<Removal> {
+        let status = self.status(owner, job).await?;
+        if !status.status.is_final() {
+            self.cancel(owner, job).await?;
+            return Ok(Removal::Cancelled(Box::new(self.status(owner, job).await?)));
+        }
+        let clock = &self.desk.ports.clock;
+        let begun = clock.monotonic();
+        loop {
+            // Its end is told a moment before all of it is put away.
+            match self.desk.ports.records.remove(&status).await {
+                Err(error)
+                    if error.kind == ErrorKind::NotFinished && clock.monotonic() < begun + PUTTING_AWAY =>
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                removed => return removed.map(|()| Removal::Removed),
+            }
+        }
+    }
+
     /// Takes a job up that nobody works on, and works on it until it ends; `None` where another instance has it or it
     /// has ended already.
     ///
@@ -376,6 +405,14 @@ impl Orchestrator {
 
 pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::Overloaded, "the server is shutting down").hint("try again in a moment")
+}
+
+/// What has become of a job that its owner does not want any more.
+pub enum Removal {
+    /// It was told to stop, and is as far as this says.
+    Cancelled(Box<JobStatus>),
+    /// Nothing is left of it.
+    Removed,
 }
 
 /// A job that was taken in.

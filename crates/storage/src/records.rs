@@ -174,6 +174,16 @@ impl JobRecords for BucketRecords {
         self.bucket.delete(&keys::active(job)).await
     }
 
+    async fn remove(&self, status: &JobStatus) -> Result<()> {
+        let job = status.job_id;
+        // Whoever ends a job takes its marker away last, and would write what is taken away here.
+        if self.bucket.get(&keys::active(job)).await?.is_some() {
+            let detail = format!("job {job} is {} and is being put away", status.status);
+            return Err(Error::new(ErrorKind::NotFinished, detail).hint("try again in a moment"));
+        }
+        self.bucket.remove_job(job, &status.owner, status.created_at).await
+    }
+
     async fn status(&self, job: JobId) -> Result<JobStatus> {
         if let Some(finished) = self.bucket.get_json::<FinishedJob>(&keys::finished_job(job)).await? {
             return Ok(finished.status);

@@ -28,6 +28,7 @@ mod origins;
 mod quotas;
 mod raw;
 mod recovery;
+mod removal;
 mod spark;
 mod spark_home;
 mod spilling;

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::client::{get, post};
 
-const OPERATIONS: [(&str, &str); 18] = [
+const OPERATIONS: [(&str, &str); 19] = [
     ("/process", "post"),
     ("/jobs", "get"),
+    ("/jobs/{id}", "delete"),
     ("/jobs/{id}", "get"),
     ("/jobs/{id}/result", "get"),
     ("/jobs/{id}/data", "get"),

@@ -207,6 +207,10 @@ impl JobRecords for Nothing {
         Ok(())
     }
 
+    async fn remove(&self, status: &JobStatus) -> Result<()> {
+        no_job(status.job_id)
+    }
+
     async fn status(&self, job: JobId) -> Result<JobStatus> {
         no_job(job)
     }

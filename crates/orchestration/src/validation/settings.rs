@@ -9,7 +9,8 @@ use caudal_core::request::{JobRequest, Source, SparkConfig};
 use caudal_core::webhooks::Webhooks;
 use serde_json::{Map, Value};
 
-const SETTINGS: [&str; 16] = [
+/// The settings of a request, by their names in the contract.
+pub const NAMES: [&str; 16] = [
     "source",
     "where",
     "select",
@@ -65,7 +66,7 @@ pub fn read(settings: Vec<(String, Value)>, faults: &mut Faults) -> JobRequest {
                 Some(seconds) => request.deadline_seconds = Some(seconds),
                 None => wrong(&at, "a number of seconds", value, faults),
             },
-            _ => unknown(&at, name, &SETTINGS, faults),
+            _ => unknown(&at, name, &NAMES, faults),
         }
     }
     request

@@ -426,6 +426,18 @@ impl JobRecords for Bucket {
         Ok(())
     }
 
+    async fn remove(&self, status: &JobStatus) -> Result<()> {
+        self.alive().await;
+        let mut stored = self.stored();
+        if stored.active.contains(&status.job_id) {
+            return Err(Error::new(ErrorKind::NotFinished, "the job is being put away"));
+        }
+        stored.records.remove(&status.job_id);
+        stored.journals.remove(&status.job_id);
+        stored.finals.remove(&status.job_id);
+        Ok(())
+    }
+
     async fn status(&self, job: JobId) -> Result<JobStatus> {
         let record = self.record(job).await?;
         let journal = JournalState::replay(&self.journal(job).await?)?;

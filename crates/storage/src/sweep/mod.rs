@@ -126,14 +126,19 @@ impl Bucket {
         }
         if !dry_run {
             for garbage in &all {
-                self.take_away(garbage).await?;
+                self.take_away(&garbage.targets).await?;
             }
         }
         Ok(all)
     }
 
-    async fn take_away(&self, garbage: &Garbage) -> Result<()> {
-        for target in &garbage.targets {
+    /// Takes away every object of a job.
+    pub(crate) async fn remove_job(&self, job: JobId, owner: &str, created_at: DateTime<Utc>) -> Result<()> {
+        self.take_away(&jobs::all_of(job, Some((owner, created_at)))).await
+    }
+
+    async fn take_away(&self, targets: &[Target]) -> Result<()> {
+        for target in targets {
             match target {
                 Target::Object(key) => self.delete(key).await?,
                 Target::Below(folder) => self.delete_folder(folder).await?,

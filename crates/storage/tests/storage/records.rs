@@ -76,6 +76,31 @@ async fn a_job_is_found_once_it_is_queued_and_its_marker_goes_with_its_end() {
 }
 
 #[tokio::test]
+async fn an_ended_job_is_removed_whole_once_nobody_sees_to_its_end_any_more() {
+    for (backend, bucket, _folder) in buckets() {
+        let records = BucketRecords::new(bucket.clone());
+        let (gone, stays) = (record(21, minute(3)), record(22, minute(3)));
+        for job in [&gone, &stays] {
+            let columns = vec![InlineColumn { name: "x".into(), values: vec![1.0], inexact_integers: 0 }];
+            records.create(job, Some(&InlineTable { columns })).await.unwrap();
+            let states = [JobState::Queued, JobState::Validating, JobState::Failed];
+            records.append(job.job_id, 0, &entry(1, minute(4), &states)).await.unwrap();
+        }
+        let failed = records.status(gone.job_id).await.unwrap();
+        let early = records.remove(&failed).await.unwrap_err();
+        assert_eq!(early.kind, ErrorKind::NotFinished, "{backend}: its marker is there");
+        records.finish(&failed).await.unwrap();
+        records.remove(&failed).await.unwrap();
+        records.remove(&failed).await.unwrap();
+        assert_eq!(records.status(gone.job_id).await.unwrap_err().kind, ErrorKind::NotFound, "{backend}");
+        assert!(records.journal(gone.job_id).await.unwrap().is_empty(), "{backend}");
+        let query = JobQuery { owner: gone.owner.clone(), status: None, limit: 10, cursor: None };
+        let listed = records.list(&query).await.unwrap().jobs;
+        assert_eq!(listed.iter().map(|job| job.job_id).collect::<Vec<_>>(), [stays.job_id], "{backend}");
+    }
+}
+
+#[tokio::test]
 async fn pages_walk_the_days_back_and_leave_nothing_out() {
     for (backend, bucket, _folder) in buckets() {
         let records = BucketRecords::new(bucket);
