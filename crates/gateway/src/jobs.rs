@@ -220,7 +220,7 @@ pub(crate) async fn result(
         ServerProblems,
     )
 )]
-pub(crate) async fn remove(
+pub(crate) async fn end(
     State(gateway): State<Arc<Gateway>>,
     owner: Owner,
     JobPath(job): JobPath,

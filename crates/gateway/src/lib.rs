@@ -113,7 +113,7 @@ fn resources() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::with_openapi(openapi::preamble())
         .routes(routes!(process::process))
         .routes(routes!(jobs::list))
-        .routes(routes!(jobs::status, jobs::remove))
+        .routes(routes!(jobs::status, jobs::end))
         .routes(routes!(jobs::result))
         .routes(routes!(events::events))
         .routes(routes!(data::data))

@@ -23,7 +23,7 @@ async fn a_wrong_method_is_a_problem_and_allow_names_the_right_ones() {
     assert_eq!(answer.header("allow"), "POST");
     let answer = call("PUT", A_JOB, &[], "").await;
     answer.problem(405, "method-not-allowed");
-    assert_eq!(answer.header("allow"), "DELETE,GET,HEAD");
+    assert_eq!(answer.header("allow"), "GET,HEAD,DELETE");
 }
 
 #[tokio::test]
