@@ -16,6 +16,7 @@ mod large;
 mod normalized;
 mod probe;
 mod records;
+mod removal;
 mod s3;
 mod source;
 mod spark;

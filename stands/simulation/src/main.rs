@@ -24,6 +24,9 @@ mod outside;
 mod ports;
 #[path = "../../../crates/storage/src/records.rs"]
 mod records;
+#[allow(dead_code)]
+#[path = "../../../crates/storage/src/removal.rs"]
+mod removal;
 mod store;
 mod world;
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Garbage, Place, Rule, Target};
 use crate::keys;
+use crate::removal::objects_of;
 
 /// The part of the compacted job that says when it ended.
 #[derive(Deserialize)]
@@ -18,19 +19,6 @@ struct Ended {
 
 async fn ended(place: &Place<'_>, job: JobId) -> Result<Option<Ended>> {
     place.bucket.get_json(&keys::finished_job(job)).await
-}
-
-/// All objects of a job. Its own folder is the last to go: as long as it is there, the next sweep finds the rest.
-pub(super) fn all_of(job: JobId, index: Option<(&str, DateTime<Utc>)>) -> Vec<Target> {
-    let mut targets: Vec<Target> = keys::output_folders(job).into_iter().map(Target::Below).collect();
-    targets.push(Target::Below(keys::delivery_attempts(job)));
-    targets.push(Target::Object(keys::ended_delivery(job)));
-    if let Some((owner, created_at)) = index {
-        targets.push(Target::Object(keys::index_entry(owner, created_at, job)));
-    }
-    targets.push(Target::Object(keys::active(job)));
-    targets.push(Target::Below(keys::job_folder(job)));
-    targets
 }
 
 /// Jobs that ended longer ago than jobs are kept.
@@ -52,7 +40,7 @@ impl Rule for EndedJobs {
             let Some(ended) = ended(place, *job).await? else { continue };
             if ended.updated_at + place.retention.jobs <= place.now {
                 let index = Some((ended.owner.as_str(), ended.created_at));
-                found.push(self.garbage(job, all_of(*job, index)));
+                found.push(self.garbage(job, objects_of(*job, index)));
             }
         }
         Ok(found)

@@ -10,8 +10,8 @@ use caudal_core::{JobId, Result};
 use object_store::path::Path;
 use uuid::Uuid;
 
-use super::jobs::all_of;
 use super::{Garbage, Place, Rule, Target};
+use crate::removal::objects_of;
 use crate::{journal, keys};
 
 /// Jobs that have neither ended nor a marker: those that were never queued go, and those that were get their marker back.
@@ -37,7 +37,7 @@ impl Rule for UnmarkedJobs {
                 (Some(_), true) => self.garbage(format!("{job}: marked again"), vec![Target::Marker(*job)]),
                 (record, _) => {
                     let index = record.as_ref().map(|r| (r.owner.as_str(), r.created_at));
-                    self.garbage(job, all_of(*job, index))
+                    self.garbage(job, objects_of(*job, index))
                 }
             });
         }

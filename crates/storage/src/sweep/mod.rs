@@ -13,11 +13,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use caudal_core::{JobId, Result};
 use chrono::{DateTime, Utc};
-use object_store::path::Path;
 use uuid::Uuid;
 
 use crate::bucket::Bucket;
 use crate::keys;
+use crate::removal::Target;
 
 /// How long things are kept.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +37,6 @@ pub struct Garbage {
     /// What it is, for people.
     pub what: String,
     targets: Vec<Target>,
-}
-
-/// Objects that go together, in this order.
-#[derive(Clone, Debug, PartialEq)]
-enum Target {
-    Object(Path),
-    Below(Path),
-    /// A file that the store itself does not show.
-    File(std::path::PathBuf),
-    /// Not to be taken away but to be put back: the marker of a job that has not ended.
-    Marker(JobId),
 }
 
 /// One kind of garbage.
@@ -131,49 +120,4 @@ impl Bucket {
         }
         Ok(all)
     }
-
-    /// Takes away every object of a job.
-    pub(crate) async fn remove_job(&self, job: JobId, owner: &str, created_at: DateTime<Utc>) -> Result<()> {
-        self.take_away(&jobs::all_of(job, Some((owner, created_at)))).await
-    }
-
-    async fn take_away(&self, targets: &[Target]) -> Result<()> {
-        for target in targets {
-            match target {
-                Target::Object(key) => self.delete(key).await?,
-                Target::Below(folder) => self.delete_folder(folder).await?,
-                Target::Marker(job) => self.put(&keys::active(*job), Vec::new()).await?,
-                // Gone already, or somebody else's: the next sweep sees.
-                Target::File(path) => drop(tokio::fs::remove_file(path).await),
-            }
-        }
-        Ok(())
-    }
-
-    /// Everything below a folder, and the folder itself where folders are things.
-    async fn delete_folder(&self, folder: &Path) -> Result<()> {
-        self.delete_below(folder).await?;
-        if let Some(path) = self.file(folder) {
-            remove_empty(&path).await;
-        }
-        Ok(())
-    }
-}
-
-/// Takes folders away that hold nothing but folders that hold nothing. One that got something meanwhile stays.
-async fn remove_empty(folder: &std::path::Path) {
-    let folder = folder.to_owned();
-    // Where that is cut short, empty folders stay.
-    let _ = tokio::task::spawn_blocking(move || remove_empty_now(&folder)).await;
-}
-
-fn remove_empty_now(folder: &std::path::Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_empty_now(&entry.path());
-        }
-    }
-    // Refused where there is anything in it.
-    let _ = std::fs::remove_dir(folder);
 }
