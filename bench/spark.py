@@ -21,6 +21,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "caudal"
 NEEDED = ["pyspark==3.4.4", "numpy", "pyarrow", "psutil"]
 TICK = os.sysconf("SC_CLK_TCK")
+# As the product chooses them (crates/processing/spark/src/sizing.rs).
+FIRST_COMPILER = "-XX:TieredStopAtLevel=1"
+LOOPS_ONLY = ("-XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=20000 -XX:Tier4CompileThreshold=200000 "
+              "-XX:Tier4BackEdgeThreshold=1000000")
 TREE = "PySpark + NumPy, pass by pass"
 PLAIN = "DataFrame API, approximate quantiles"
 
@@ -46,14 +50,24 @@ def cpu_of(pid):
     return sum(int(field) for field in fields[11:15]) / TICK
 
 
-def ours(home, source, pipeline, rows, folder, jar):
-    """One submission; what it took since the session was up, and in all."""
+def keep_classes(python, home, jar):
+    """Spark's classes in a file, as `caudal spark install` keeps them."""
+    kept = CACHE / "bench-spark" / "classes.jsa"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory() as temporary:
+            ours(home, data(python, 1000), "rdd+dataframe", 1000, pathlib.Path(temporary), jar, f"-XX:ArchiveClassesAtExit={kept}")
+    return f"-XX:SharedArchiveFile={kept}"
+
+
+def ours(home, source, pipeline, rows, folder, jar, classes):
+    """One submission as the product makes it; what it took since the session was up, and in all."""
     spec = {"job_id": "bench", "source": {"uris": [f"file://{source}"], "format": "parquet"}, "statistics": "core",
             "pipelines": pipeline.split("+"), "output": {"uri": f"file://{folder}/data"}, "results_uri": f"file://{folder}/results.json"}
     (folder / "spec.json").write_text(json.dumps(spec))
     cores = len(os.sched_getaffinity(0))
-    small = rows * 8 < 1 << 30
-    options = ("-XX:+UseSerialGC" if cores <= 2 else "-XX:+UseParallelGC") + (" -XX:TieredStopAtLevel=1" if small else "")
+    collector = "-XX:+UseSerialGC" if cores <= 2 else "-XX:+UseParallelGC"
+    compiler = FIRST_COMPILER if rows * 8 < 256 << 20 else LOOPS_ONLY
+    options = f"{collector} {compiler} {classes}"
     command = [f"{home}/bin/spark-submit", "--master", f"local[{cores}]", "--driver-memory", f"{1024 + 2 * rows * 8 // 2**20}m",
                "--driver-java-options", options, "--conf", "spark.ui.enabled=false", "--conf", f"spark.sql.shuffle.partitions={3 * cores}",
                "--class", "caudal.Job", str(jar), str(folder / "spec.json")]
@@ -122,12 +136,14 @@ def main():
     parser.add_argument("--rows", type=float, default=5e7)
     parser.add_argument("--small", type=float, default=1e6)
     parser.add_argument("--only", default="")
+    parser.add_argument("--jar", type=pathlib.Path, default=ROOT / "spark/caudal-spark.jar", help="another build of ours")
     parser.add_argument("--peer", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.peer:
         return peer(*asked.peer)
     python = environment()
     home = str(next((CACHE / "python" / "bench-spark").glob("lib/python3*/site-packages/pyspark")))
+    classes = keep_classes(python, home, asked.jar)
     print("| way | rows | wall / CPU s | peak GB | whole process |\n|---|---|---|---|---|")
     for rows in [int(asked.small), int(asked.rows)]:
         source = data(python, rows)
@@ -137,7 +153,7 @@ def main():
             with tempfile.TemporaryDirectory() as temporary:
                 folder = pathlib.Path(temporary)
                 if name in ("rdd", "dataframe"):
-                    took = ours(home, source, name, rows, folder, ROOT / "spark/caudal-spark.jar")
+                    took = ours(home, source, name, rows, folder, asked.jar, classes)
                 else:
                     done = subprocess.run([python, __file__, "--peer", name, str(source), str(folder / "data")], stdout=subprocess.PIPE,
                                           stderr=subprocess.DEVNULL, text=True, check=True)

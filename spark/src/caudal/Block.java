@@ -6,9 +6,9 @@ import java.io.Serializable;
 /** A missing value is NaN. {@code inexact} counts, per column, integers that changed on their way to double. */
 final class Block implements Serializable {
     private static final long serialVersionUID = 1;
-    /** Cells of a block, where there are many columns; rows at most. */
+    /** Cells of a block, where there are many columns; rows at most, so that a column stays in the cache beside its counters. */
     private static final int CELLS = 1 << 21;
-    private static final int ROWS = 1 << 16;
+    private static final int ROWS = 1 << 14;
 
     int rows;
     final double[][] values;

@@ -29,17 +29,17 @@ final class Columns implements Serializable {
     }
 
     /** Takes rows or columnar batches, as the scan hands them over. The block is the same object each time. */
-    Iterator<Block> blocks(scala.collection.Iterator<?> scanned) {
+    Iterator<Block> blocks(Iterator<?> scanned) {
         return new Blocks(scanned);
     }
 
     private final class Blocks implements Iterator<Block> {
-        private final scala.collection.Iterator<?> scanned;
+        private final Iterator<?> scanned;
         private final Block block = new Block(columns.size(), Block.rows(columns.size()));
         private ColumnarBatch batch;
         private int at;
 
-        Blocks(scala.collection.Iterator<?> scanned) {
+        Blocks(Iterator<?> scanned) {
             this.scanned = scanned;
         }
 

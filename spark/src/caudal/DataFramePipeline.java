@@ -12,26 +12,27 @@ import static org.apache.spark.sql.functions.negate;
 import static org.apache.spark.sql.functions.posexplode;
 import static org.apache.spark.sql.functions.struct;
 import static org.apache.spark.sql.functions.sum;
-import static org.apache.spark.sql.functions.udaf;
 import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.when;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.api.java.UDF1;
-import org.apache.spark.sql.api.java.UDF2;
+import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.types.BinaryType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.LongType;
 
 /** Every grouping is over the cells of all columns: {@code c} the column's number, {@code x} its value or NaN. */
 final class DataFramePipeline {
@@ -39,6 +40,7 @@ final class DataFramePipeline {
     private static final int GROUPS = 1 << 18;
     private static final int MOST_BITS = 16;
     private static final int RANGES = 64;
+    private static final double TWO_63 = 9.223372036854775807E18;
     private final JavaSparkContext sc;
     private final Dataset<Row> source;
     private final Dataset<Row> cells;
@@ -46,7 +48,7 @@ final class DataFramePipeline {
     private final boolean distinct;
 
     DataFramePipeline(SparkSession spark, Dataset<Row> source, List<caudal.Column> columns, boolean distinct) {
-        spark.conf().set("spark.sql.objectHashAggregate.sortBased.fallbackThreshold", 1 << 16);
+        Functions.enter(spark);
         sc = new JavaSparkContext(spark.sparkContext());
         this.source = source;
         this.columns = columns;
@@ -73,25 +75,22 @@ final class DataFramePipeline {
 
     /** The moments of every column, by sums of our own: Spark's drift with the number of rows. */
     static List<Moments> moments(Dataset<Row> source, List<caudal.Column> columns) {
-        return momentsOf(cells(source, columns), columns.size());
-    }
-
-    private static List<Moments> momentsOf(Dataset<Row> cells, int columns) {
-        Moments[] all = new Moments[columns];
-        Arrays.setAll(all, c -> new Moments());
-        Column aggregate = udaf(new MomentsAggregator(), Encoders.DOUBLE()).apply(col("x"));
-        for (Row row : cells.groupBy("c").agg(aggregate).collectAsList()) {
-            all[row.getInt(0)] = MomentsAggregator.moments(row.getAs(1));
-        }
-        return Arrays.asList(all);
+        Dataset<Row> numbers = source.select(columns.stream().map(c -> number(source, c)).toArray(Column[]::new));
+        Columns doubles = new Columns(columns.stream().map(c -> new caudal.Column(c.name, "float64", null, DataTypes.DoubleType))
+            .collect(Collectors.toList()));
+        int width = columns.size();
+        JavaRDD<InternalRow> rows = numbers.queryExecution().toRdd().toJavaRDD();
+        Proof proof = RddPipeline.reduce(rows.mapPartitionsWithIndex(
+            (i, it) -> Collections.singleton(Proof.of(i, doubles.blocks(it), width)).iterator(), true), Proof::merge);
+        return IntStream.range(0, width).mapToObj(proof::moments).collect(Collectors.toList());
     }
 
     List<Profile> profile() {
         Events.step("dataframe: moments");
-        List<Moments> moments = momentsOf(cells, columns.size());
+        List<Moments> moments = moments(source, columns);
         long[] inexact = inexact();
         Ordered[] ordered = histograms(moments);
-        List<Values> values = frequencies();
+        List<Values> values = frequencies(moments);
         List<Profile> profiles = new ArrayList<>();
         for (int c = 0; c < columns.size(); c++) {
             profiles.add(new Profile(moments.get(c), inexact[c], ordered[c]));
@@ -111,11 +110,8 @@ final class DataFramePipeline {
         List<Column> sums = new ArrayList<>();
         for (int c = 0; c < columns.size(); c++) {
             if (columns.get(c).mayBeInexact()) {
-                Column raw = source.col("`" + columns.get(c).name.replace("`", "``") + "`").cast("decimal(20,0)");
-                // A double of this size is an integer, and its digits are those of the decimal.
-                Column back = raw.cast(DataTypes.DoubleType).cast("decimal(20,0)");
                 whole.add(c);
-                sums.add(sum(when(raw.isNotNull().and(back.isNull().or(back.notEqual(raw))), 1).otherwise(0)));
+                sums.add(sum(when(changes(columns.get(c)), 1).otherwise(0)));
             }
         }
         if (!sums.isEmpty()) {
@@ -128,14 +124,24 @@ final class DataFramePipeline {
         return inexact;
     }
 
+    private Column changes(caudal.Column column) {
+        Column raw = source.col("`" + column.name.replace("`", "``") + "`");
+        Column converted = raw.cast(DataTypes.DoubleType);
+        if (column.read instanceof LongType) {
+            // 2^63 is no long, and becomes the largest one.
+            return converted.cast(DataTypes.LongType).notEqual(raw).or(converted.equalTo(TWO_63));
+        }
+        // A double of this size is an integer, and its digits are those of the decimal.
+        Column back = converted.cast("decimal(20,0)");
+        return raw.isNotNull().and(back.isNull().or(back.notEqual(raw)));
+    }
+
     /** Groups the values of every column by narrow buckets of a grid; each with its count, minimum and maximum. */
     private Ordered[] histograms(List<Moments> moments) {
         Events.step("dataframe: histograms");
         int buckets = Math.max(64, Math.min(1 << MOST_BITS, GROUPS / columns.size()));
         Grid[] grids = moments.stream().map(m -> m.count() == 0 ? null : new Grid(new Summary(m), buckets)).toArray(Grid[]::new);
-        Broadcast<Grid[]> sent = sc.broadcast(grids);
-        Column bucket = udf((UDF2<Integer, Double, Integer>) (c, x) -> sent.value()[c] == null ? -1 : sent.value()[c].bucket(x),
-            DataTypes.IntegerType).apply(col("c"), col("x"));
+        Column bucket = Functions.call(sc, (c, x) -> grids[c] == null ? -1 : grids[c].bucket(x));
         List<Row> rows = cells.groupBy(col("c"), bucket.as("b")).agg(count(lit(1)), min("x"), max("x")).where("b >= 0").collectAsList();
         List<List<Ordered.Range>> ranges = new ArrayList<>();
         for (int c = 0; c < columns.size(); c++) {
@@ -148,17 +154,19 @@ final class DataFramePipeline {
         return ranges.stream().map(r -> r.isEmpty() ? null : new Ordered(r)).toArray(Ordered[]::new);
     }
 
-    /** Counts every column's values by hash buckets. */
-    private List<Values> frequencies() {
+    /** Counts every column's values by hash buckets, unless all of them will be grouped anyway. */
+    private List<Values> frequencies(List<Moments> moments) {
+        if (distinct) {
+            return moments.stream().map(m -> Values.uncounted(m.count())).collect(Collectors.toList());
+        }
         Events.step("dataframe: hash buckets");
         int bits = Math.max(8, Math.min(MOST_BITS, 31 - Integer.numberOfLeadingZeros(GROUPS / columns.size())));
-        Column bucket = udf((UDF1<Double, Integer>) x -> Math.abs(x) <= Double.MAX_VALUE ? Frequencies.bucket(Keys.of(x), bits) : -1,
-            DataTypes.IntegerType).apply(col("x"));
+        Column bucket = Functions.call(sc, (c, x) -> Math.abs(x) <= Double.MAX_VALUE ? Frequencies.bucket(Keys.of(x), bits) : -1);
         long[][] buckets = new long[columns.size()][1 << bits];
         for (Row row : cells.groupBy(col("c"), bucket.as("h")).count().where("h >= 0").collectAsList()) {
             buckets[row.getInt(0)][row.getInt(1)] = row.getLong(2);
         }
-        return Arrays.stream(buckets).map(b -> new Values(new Frequencies(b), distinct)).collect(Collectors.toList());
+        return Arrays.stream(buckets).map(b -> new Values(new Frequencies(b), false)).collect(Collectors.toList());
     }
 
     /** Groups the values that ranks and thresholds fall among, and those of the fullest hash buckets, until all is exact. */
@@ -179,11 +187,9 @@ final class DataFramePipeline {
             }
             Events.step("dataframe: values around ranks and thresholds, look " + number);
             Groups groups = new Groups(plan);
-            Broadcast<Groups.Places> sent = sc.broadcast(groups.places());
-            Column place = udf((UDF2<Integer, Double, Integer>) (c, x) -> sent.value().of(c, x), DataTypes.IntegerType)
-                .apply(col("c"), col("x"));
+            Groups.Places places = groups.places();
             Column single = when(col("p").equalTo(Groups.SINGLE), col("x"));
-            cells.withColumn("p", place).where(col("p").notEqual(Groups.NONE)).groupBy(col("c"), col("p"), single.as("v"))
+            cells.withColumn("p", Functions.call(sc, places::of)).where(col("p").notEqual(Groups.NONE)).groupBy(col("c"), col("p"), single.as("v"))
                 .agg(count(lit(1)), min("x"), max("x")).collectAsList().forEach(groups::add);
             for (int c = 0; c < columns.size(); c++) {
                 if (plan.probes[c] != null) {
@@ -203,10 +209,8 @@ final class DataFramePipeline {
             return;
         }
         Events.step("dataframe: values of unresolved hash buckets");
-        Broadcast<Shuffle.Wanted[]> sent = sc.broadcast(open);
-        Column wanted = udf((UDF2<Integer, Double, Boolean>) (c, x) -> sent.value()[c] != null && sent.value()[c].holds(x),
-            DataTypes.BooleanType).apply(col("c"), col("x"));
-        Dataset<Row> counted = cells.where(wanted).groupBy("c", "x").agg(count(lit(1)).as("n"));
+        Column wanted = Functions.call(sc, (c, x) -> open[c] != null && open[c].holds(x) ? 1 : 0);
+        Dataset<Row> counted = cells.where(wanted.equalTo(1)).groupBy("c", "x").agg(count(lit(1)).as("n"));
         Column best = max(struct(col("n"), negate(col("x")).as("y")));
         for (Row row : counted.groupBy("c").agg(count(lit(1)), best).collectAsList()) {
             Shuffle.Counted column = new Shuffle.Counted();

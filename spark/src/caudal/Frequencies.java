@@ -30,17 +30,25 @@ final class Frequencies implements Serializable {
         return (int) (Keys.hash(key) >>> (64 - bits));
     }
 
-    void add(double[] values, int length) {
+    /** Counts finite values, here by themselves or their hash and there by their prefix, each looked at once. */
+    void add(double[] values, int length, Prefixes prefixes) {
         int i = 0;
         for (; i < length && buckets == null; i++) {
             if (Math.abs(values[i]) <= Double.MAX_VALUE) {
-                exact.add(Keys.of(values[i]), 1);
+                long key = Keys.of(values[i]);
+                prefixes.add(key);
+                exact.add(key, 1);
                 widen();
             }
         }
+        long[] counters = buckets;
+        int shift = 64 - bits;
         for (; i < length; i++) {
-            if (Math.abs(values[i]) <= Double.MAX_VALUE) {
-                buckets[bucket(Keys.of(values[i]), bits)]++;
+            double x = values[i];
+            if (Math.abs(x) <= Double.MAX_VALUE) {
+                long key = Keys.of(x);
+                prefixes.add(key);
+                counters[(int) (Keys.hash(key) >>> shift)]++;
             }
         }
     }

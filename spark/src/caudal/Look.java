@@ -34,6 +34,12 @@ final class Look implements Serializable {
             this.buckets = buckets;
             this.limit = limit;
         }
+
+        private boolean[] wanted() {
+            boolean[] wanted = new boolean[1 << bits];
+            buckets.stream().forEach(bucket -> wanted[bucket] = true);
+            return wanted;
+        }
     }
 
     final Probe.Found[] found;
@@ -51,6 +57,7 @@ final class Look implements Serializable {
 
     static Look of(Plan plan, Iterator<Block> blocks) {
         Look look = new Look(plan);
+        boolean[][] wanted = java.util.Arrays.stream(plan.hot).map(hot -> hot == null ? null : hot.wanted()).toArray(boolean[][]::new);
         while (blocks.hasNext()) {
             Block block = blocks.next();
             for (int c = 0; c < look.found.length; c++) {
@@ -58,22 +65,22 @@ final class Look implements Serializable {
                     plan.probes[c].add(block.values[c], block.rows, look.found[c]);
                 }
                 if (look.counts[c] != null) {
-                    look.count(plan.hot[c], c, block);
+                    look.count(plan.hot[c], wanted[c], c, block);
                 }
             }
         }
         return look;
     }
 
-    private void count(Hot hot, int column, Block block) {
-        boolean[] wanted = new boolean[1 << hot.bits];
-        hot.buckets.stream().forEach(bucket -> wanted[bucket] = true);
+    private void count(Hot hot, boolean[] wanted, int column, Block block) {
         double[] values = block.values[column];
         LongCounts counted = counts[column];
+        int shift = 64 - hot.bits;
         for (int i = 0; i < block.rows; i++) {
-            if (Math.abs(values[i]) <= Double.MAX_VALUE) {
-                long key = Keys.of(values[i]);
-                if (wanted[Frequencies.bucket(key, hot.bits)]) {
+            double x = values[i];
+            if (Math.abs(x) <= Double.MAX_VALUE) {
+                long key = Keys.of(x);
+                if (wanted[(int) (Keys.hash(key) >>> shift)]) {
                     counted.add(key, 1);
                 }
             }

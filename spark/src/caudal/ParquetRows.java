@@ -4,6 +4,7 @@ package caudal;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -23,22 +24,27 @@ import org.apache.parquet.schema.Type;
 
 /** Uncompressed: what general compression saves of such numbers is little, and costs several times the writing. */
 final class ParquetRows extends RecordWriter<Void, Block> {
-    /** Values of one row group, at most; they are held as bytes until it ends. */
-    private static final int GROUP = 1 << 22;
+    /** Rows and values of one row group, about; they are held as bytes until it ends. */
+    private static final int ROWS = 1 << 20;
+    private static final int VALUES = 1 << 22;
     private final MessageType schema;
     private final ParquetFileWriter writer;
     private final List<List<Page>> columns = new ArrayList<>();
+    /** Pages that were written, to be filled again. */
+    private final ArrayDeque<byte[]> free = new ArrayDeque<>();
     private int rows;
 
     private static final class Page {
         final int rows;
         final int nulls;
         final byte[] bytes;
+        final int length;
 
-        Page(int rows, int nulls, byte[] bytes) {
+        Page(int rows, int nulls, ByteBuffer bytes) {
             this.rows = rows;
             this.nulls = nulls;
-            this.bytes = bytes;
+            this.bytes = bytes.array();
+            length = bytes.position();
         }
     }
 
@@ -62,7 +68,7 @@ final class ParquetRows extends RecordWriter<Void, Block> {
             columns.get(c).add(page(block.values[c], block.rows));
         }
         rows += block.rows;
-        if ((long) rows * columns.size() >= GROUP) {
+        if (rows >= ROWS || (long) rows * columns.size() >= VALUES) {
             flush();
         }
     }
@@ -77,8 +83,9 @@ final class ParquetRows extends RecordWriter<Void, Block> {
             for (Page page : columns.get(c)) {
                 Statistics<?> statistics = Statistics.createStats(schema.getType(c));
                 statistics.incrementNumNulls(page.nulls);
-                writer.writeDataPage(page.rows, page.bytes.length, BytesInput.from(page.bytes), statistics, page.rows,
+                writer.writeDataPage(page.rows, page.length, BytesInput.from(page.bytes, 0, page.length), statistics, page.rows,
                     Encoding.RLE, Encoding.RLE, Encoding.PLAIN);
+                free.push(page.bytes);
             }
             writer.endColumn();
             columns.get(c).clear();
@@ -94,16 +101,17 @@ final class ParquetRows extends RecordWriter<Void, Block> {
     }
 
     /** Definition levels with their length before them, then the values that are there. */
-    private static Page page(double[] values, int length) {
+    private Page page(double[] values, int length) {
         int present = 0;
         for (int i = 0; i < length; i++) {
             present += values[i] == values[i] ? 1 : 0;
         }
         byte[] levels = present == length ? run(length) : bitmap(values, length);
-        ByteBuffer page = ByteBuffer.allocate(4 + levels.length + 8 * present).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer page = buffer(4 + levels.length + 8 * present).order(ByteOrder.LITTLE_ENDIAN);
         page.putInt(levels.length).put(levels);
         if (present == length) {
             page.asDoubleBuffer().put(values, 0, length);
+            page.position(page.position() + 8 * length);
         } else {
             for (int i = 0; i < length; i++) {
                 if (values[i] == values[i]) {
@@ -111,7 +119,12 @@ final class ParquetRows extends RecordWriter<Void, Block> {
                 }
             }
         }
-        return new Page(length, length - present, page.array());
+        return new Page(length, length - present, page);
+    }
+
+    private ByteBuffer buffer(int least) {
+        byte[] used = free.poll();
+        return ByteBuffer.wrap(used != null && used.length >= least ? used : new byte[least]);
     }
 
     /** A run of ones. */

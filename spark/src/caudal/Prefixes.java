@@ -7,18 +7,12 @@ final class Prefixes implements Serializable {
     private static final long serialVersionUID = 1;
     private final long[][] pages = new long[256][];
 
-    void add(double[] values, int length) {
-        for (int i = 0; i < length; i++) {
-            double x = values[i];
-            if (Math.abs(x) <= Double.MAX_VALUE) {
-                long key = Keys.of(x);
-                long[] page = pages[(int) (key >>> 56)];
-                if (page == null) {
-                    page = pages[(int) (key >>> 56)] = new long[256];
-                }
-                page[(int) (key >>> 48) & 255]++;
-            }
+    void add(long key) {
+        long[] page = pages[(int) (key >>> 56)];
+        if (page == null) {
+            page = pages[(int) (key >>> 56)] = new long[256];
         }
+        page[(int) (key >>> 48) & 255]++;
     }
 
     void merge(Prefixes other) {

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.Iterator;
 import java.util.List;
 import java.util.stream.Collectors;
 import org.apache.hadoop.fs.Path;
@@ -41,7 +42,7 @@ final class Scan {
             if (!it.hasNext()) {
                 return Collections.emptyIterator();
             }
-            return converter.blocks(scan.compute(it.next(), TaskContext.get()));
+            return converter.blocks(iterator(scan.compute(it.next(), TaskContext.get())));
         });
     }
 
@@ -58,6 +59,20 @@ final class Scan {
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException("this Spark plans the reading of files in an unknown way: " + plan, e);
         }
+    }
+
+    private static Iterator<?> iterator(scala.collection.Iterator<?> from) {
+        return new Iterator<Object>() {
+            @Override
+            public boolean hasNext() {
+                return from.hasNext();
+            }
+
+            @Override
+            public Object next() {
+                return from.next();
+            }
+        };
     }
 
     private static Object call(Object target, String name) throws ReflectiveOperationException {

@@ -40,8 +40,7 @@ final class Survey implements Serializable {
             Block block = blocks.next();
             for (int c = 0; c < columns; c++) {
                 survey.inexact[c] += block.inexact[c];
-                survey.prefixes[c].add(block.values[c], block.rows);
-                survey.frequencies[c].add(block.values[c], block.rows);
+                survey.frequencies[c].add(block.values[c], block.rows, survey.prefixes[c]);
                 stacks[c].add(Moments.ofBlock(block.values[c], block.rows));
             }
         }

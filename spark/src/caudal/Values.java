@@ -11,9 +11,11 @@ final class Values {
     /** A bucket with so many times the mean of all is taken to hold a frequent value. */
     private static final int STANDS_OUT = 4;
     private static final int MOST_COUNTED = 1 << 18;
+    /** Null where nothing was counted. */
     private final Frequencies frequencies;
     private final int bits;
     private final boolean distinctWanted;
+    private final long uncounted;
     private BitSet hot = new BitSet();
     private final Frequency best = new Frequency(0, 0);
     private long distinct;
@@ -21,6 +23,7 @@ final class Values {
     Values(Frequencies frequencies, boolean distinctWanted) {
         this.frequencies = frequencies;
         this.distinctWanted = distinctWanted;
+        uncounted = 0;
         bits = frequencies.buckets == null ? 0 : Integer.numberOfTrailingZeros(frequencies.buckets.length);
         if (frequencies.exact != null) {
             best.offer(frequencies.exact.mode());
@@ -28,9 +31,21 @@ final class Values {
         }
     }
 
-    /** The buckets to count value by value; null where every value has been counted. */
+    private Values(long uncounted) {
+        frequencies = null;
+        bits = 1;
+        distinctWanted = true;
+        this.uncounted = uncounted;
+    }
+
+    /** Of a column whose values are brought together whatever they are. */
+    static Values uncounted(long values) {
+        return new Values(values);
+    }
+
+    /** The buckets to count value by value; null where every value has been counted or none will be. */
     Look.Hot hot() {
-        if (frequencies.exact != null) {
+        if (frequencies == null || frequencies.exact != null) {
             return null;
         }
         long total = 0;
@@ -62,10 +77,14 @@ final class Values {
 
     /** The buckets whose values have to be brought together; null where nothing is open. */
     Shuffle.Wanted open() {
+        BitSet open = new BitSet();
+        if (frequencies == null) {
+            open.set(0, 1 << bits);
+            return uncounted == 0 ? null : new Shuffle.Wanted(bits, open, uncounted);
+        }
         if (frequencies.exact != null) {
             return null;
         }
-        BitSet open = new BitSet();
         long rows = 0;
         for (int bucket = 0; bucket < frequencies.buckets.length; bucket++) {
             long count = frequencies.buckets[bucket];

@@ -243,6 +243,18 @@ fn a_cancelled_job_leaves_no_process() {
 }
 
 #[test]
+fn an_installation_that_is_stopped_leaves_no_job_running() {
+    let Some(spark) = SparkPlace::double() else { return };
+    for name in ["-INT", "-TERM", "-KILL"] {
+        let mut running = spark.install("hang").spawn().expect("the binary runs");
+        spark.wait_for_start();
+        signal(name, running.id());
+        assert!(!running.wait().expect("it ends").success());
+        spark.wait_for_no_process();
+    }
+}
+
+#[test]
 fn a_killed_server_leaves_no_process_and_its_job_is_run_again() {
     with_each(|spark| {
         let file = spark.place.file("in.csv", "x\n1\n2\n3\n");

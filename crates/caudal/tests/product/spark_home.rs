@@ -83,6 +83,21 @@ impl SparkPlace {
         command
     }
 
+    /// `caudal spark install`, with this Spark as what an earlier installation has put there.
+    pub fn install(&self, mode: &str) -> Command {
+        let ours = self.folder().join("pyspark-3.4.4");
+        let packages = ours.join("lib/python3/site-packages");
+        if !packages.exists() {
+            fs::create_dir_all(&packages).expect("a folder");
+            fs::write(ours.join("installed.txt"), "").expect("a file");
+            std::os::unix::fs::symlink(&self.home, packages.join("pyspark")).expect("a link");
+        }
+        let mut command = binary();
+        command.args(["spark", "install"]).envs(self.variables(mode));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
     pub fn process(&self, mode: &str, file: &Path, arguments: &[&str]) -> Run {
         Run(self.command(mode, file, arguments).output().expect("the binary runs"))
     }
@@ -106,9 +121,9 @@ impl SparkPlace {
         Run(command.envs(self.variables("")).output().expect("the binary runs")).json()
     }
 
-    /// Processes of this machine whose command line names this place's working folder.
+    /// Processes of this machine whose command line names this place's folder of Caudal's own.
     pub fn processes(&self) -> Vec<u32> {
-        let folder = self.folder().join("work");
+        let folder = self.folder();
         let needle = folder.to_str().expect("UTF-8").as_bytes().to_vec();
         let ids = fs::read_dir("/proc").expect("Linux").flatten();
         let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

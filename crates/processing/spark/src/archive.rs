@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use caudal_core::Result;
 use sha2::{Digest, Sha256};
 
+use crate::guard;
 use crate::installation::Installation;
 use crate::jar;
 
@@ -46,8 +47,8 @@ pub(crate) fn keep(folder: &Path, spark: &Installation) -> Result<bool> {
     let work = folder.join(format!("keep-{}", std::process::id()));
     let draft = work.join("classes.jsa");
     let kept = sample(&work)
-        .and_then(|spec| submit(spark, &jar, &work, &draft, &spec).status())
-        .is_ok_and(|ended| ended.success())
+        .and_then(|spec| guard::run(&mut submit(spark, &jar, &work, &draft, &spec)))
+        .is_ok_and(|ended| ended.status.success())
         && fs::rename(&draft, place(folder, spark)).is_ok();
     // What cannot be taken away is in a folder of its own and does no harm.
     let _ = fs::remove_dir_all(&work);
@@ -71,7 +72,7 @@ fn sample(work: &Path) -> std::io::Result<PathBuf> {
 }
 
 fn submit(spark: &Installation, jar: &Path, work: &Path, draft: &Path, spec: &Path) -> Command {
-    let mut command = Command::new(spark.spark_submit());
+    let mut command = guard::command(spark.spark_submit());
     command.args(["--master", "local[2]", "--driver-memory", "1g", "--class", "caudal.Job"]);
     let options = format!("-XX:+UseSerialGC -XX:ArchiveClassesAtExit={}", draft.display());
     command.args(["--driver-java-options", &options]).args(["--conf", "spark.ui.enabled=false"]);
@@ -80,6 +81,5 @@ fn submit(spark: &Installation, jar: &Path, work: &Path, draft: &Path, spec: &Pa
     if let Some(home) = spark.java_home() {
         command.env("JAVA_HOME", home);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }

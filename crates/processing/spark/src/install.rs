@@ -5,9 +5,9 @@ use std::process::Command;
 
 use caudal_core::{Error, ErrorKind, Result};
 
-use crate::archive;
 use crate::installation::{Installation, Places};
 use crate::java::Java;
+use crate::{archive, guard};
 
 /// The PySpark of `requirements.txt`: of those that were tried here the one that starts quickest, and what EMR 6.15 is
 /// nearest to.
@@ -15,6 +15,9 @@ pub const PYSPARK_VERSION: &str = "3.4.4";
 
 /// What pip installs, each file known by its hash.
 const REQUIREMENTS: &str = include_str!("requirements.txt");
+
+/// Lies in an environment once all of its files do.
+pub(crate) const INSTALLED: &str = "installed.txt";
 
 /// Where the environment of a version is.
 pub(crate) fn environment(folder: &Path, version: &str) -> PathBuf {
@@ -39,12 +42,13 @@ pub fn install(places: &Places, say: &dyn Fn(&str)) -> Result<Installation> {
     let python = program(places, "python3")?;
     std::fs::create_dir_all(&places.folder).map_err(|e| unwritable(&places.folder, &e))?;
     say(&format!("making a Python environment in {}", place.display()));
-    run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&place))?;
+    run(guard::command(python).args(["-m", "venv", "--clear"]).arg(&place))?;
     let requirements = place.join("requirements.txt");
     std::fs::write(&requirements, REQUIREMENTS).map_err(|e| unwritable(&requirements, &e))?;
     say(&format!("installing PySpark {PYSPARK_VERSION} from PyPI (about 310 MB)"));
     let pip = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--require-hashes"];
-    run(Command::new(place.join("bin/python")).args(pip).arg("-r").arg(&requirements))?;
+    run(guard::command(place.join("bin/python")).args(pip).arg("-r").arg(&requirements))?;
+    std::fs::rename(&requirements, place.join(INSTALLED)).map_err(|e| unwritable(&requirements, &e))?;
     warmed(places, Installation::find(&ours)?, say)
 }
 
@@ -68,12 +72,13 @@ fn program(places: &Places, name: &str) -> Result<PathBuf> {
 const TOLD: usize = 600;
 
 fn run(command: &mut Command) -> Result<()> {
-    let shown = command.get_program().to_string_lossy().into_owned();
+    // Behind the shell, its script and its name.
+    let shown = command.get_args().nth(3).unwrap_or_default().to_string_lossy().into_owned();
     let failed = |why: String| {
         Error::new(ErrorKind::UnavailableEngine, format!("{shown} could not make the environment: {why}"))
             .hint("look at what it says; the network, the proxy or the disk may be the reason")
     };
-    let done = command.output().map_err(|e| failed(e.to_string()))?;
+    let done = guard::run(command).map_err(|e| failed(e.to_string()))?;
     if done.status.success() {
         return Ok(());
     }

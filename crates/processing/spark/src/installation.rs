@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use caudal_core::{Error, ErrorKind, Result};
 
-use crate::install::{PYSPARK_VERSION, environment};
+use crate::install::{INSTALLED, PYSPARK_VERSION, environment};
 use crate::java::{Java, major_of};
 
 /// Where to look, in this order.
@@ -77,7 +77,8 @@ fn home(places: &Places) -> Result<(PathBuf, &'static str)> {
         let detail = format!("{found} is {}, and there is no bin/spark-submit in it", home.display());
         return Err(Error::new(ErrorKind::UnavailableEngine, detail).hint(CURE));
     }
-    if let Some(home) = in_environment(&environment(&places.folder, PYSPARK_VERSION)).filter(usable) {
+    let ours = environment(&places.folder, PYSPARK_VERSION);
+    if let Some(home) = in_environment(&ours).filter(usable).filter(|_| ours.join(INSTALLED).is_file()) {
         return Ok((home, "caudal spark install"));
     }
     let on_path = places.path.iter().map(|folder| folder.join("spark-submit")).find(|file| file.is_file());

@@ -7,6 +7,7 @@ mod archive;
 mod engine;
 mod events;
 mod failure;
+mod guard;
 mod install;
 mod installation;
 mod jar;

@@ -53,7 +53,11 @@ const PARTITION_BYTES: u64 = 128 << 20;
 const TASKS_PER_CORE: u64 = 3;
 
 /// Below this Java's second compiler costs more than it brings.
-const SMALL_BYTES: u64 = GIB;
+const SMALL_BYTES: u64 = 256 << 20;
+
+/// Only loops that run for seconds go to the second compiler, whose time is several times the first's.
+const LOOPS_ONLY: &str = "-XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=20000 \
+    -XX:Tier4CompileThreshold=200000 -XX:Tier4BackEdgeThreshold=1000000";
 
 const GIB: u64 = 1 << 30;
 
@@ -118,11 +122,11 @@ fn local(master: &str, machine: Machine, asked: &SparkConfig, bytes: u64) -> Siz
     let driver_memory = megabytes(memory);
     reasons.push(format!("{driver_memory} of memory: {why}"));
     let collector = if cores > 2 { "-XX:+UseParallelGC" } else { "-XX:+UseSerialGC" };
-    let compiler = if bytes < SMALL_BYTES { " -XX:TieredStopAtLevel=1" } else { "" };
+    let compiler = if bytes < SMALL_BYTES { "-XX:TieredStopAtLevel=1" } else { LOOPS_ONLY };
     Sizing {
         master: format!("local[{cores}]"),
         driver_memory,
-        java_options: format!("{collector}{compiler}"),
+        java_options: format!("{collector} {compiler}"),
         conf: vec![("spark.driver.host", LOOPBACK.into()), ("spark.driver.bindAddress", LOOPBACK.into())],
         cores,
         reasons,

@@ -1,13 +1,12 @@
 //! Applications as `spark-submit` processes of this machine: on it, on a standalone cluster, YARN or Kubernetes.
 //!
-//! Each runs in a process group of its own below a small shell, which ends the whole group when this process closes
-//! its end of a pipe, also by dying. So no application outlives whoever follows it.
+//! Each is guarded, so that no application outlives whoever follows it.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,13 +19,11 @@ use caudal_core::{Error, ErrorKind, Result};
 
 use crate::archive;
 use crate::events::Event;
+use crate::guard;
 use crate::installation::{Installation, Places};
 use crate::jar;
 use crate::launcher::{Failure, Launcher, Phase, Status, Submission};
 use crate::sizing::{Cluster, Machine, Sizing};
-
-/// Waits for the application, and for the end of standard input, whichever comes first.
-const GUARD: &str = include_str!("guard.sh");
 
 /// How long a master may take to accept a connection.
 const MASTER_ANSWERS: Duration = Duration::from_secs(5);
@@ -102,8 +99,7 @@ impl Submit {
     ) -> Command {
         let kept = archive::option(&self.places.folder, spark).map(|option| format!(" {option}"));
         let java_options = format!("{}{}", sizing.java_options, kept.unwrap_or_default());
-        let mut command = Command::new("sh");
-        command.args(["-c", GUARD, "caudal-guard"]).arg(spark.spark_submit());
+        let mut command = guard::command(spark.spark_submit());
         command.args(["--master", &sizing.master, "--name", name, "--class", "caudal.Job"]);
         command.args(["--driver-memory", &sizing.driver_memory, "--driver-java-options", &java_options]);
         for (key, value) in &sizing.conf {
@@ -136,7 +132,7 @@ impl Submit {
         fs::write(folder.join("spec.json"), spec).map_err(unwritable)?;
         let log = File::create(folder.join("driver.log")).map_err(unwritable)?;
         let mut command = self.command(spark, &jar, &folder, &submission.sizing, &submission.name);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).process_group(0);
+        command.stdout(Stdio::piped()).stderr(log);
         command.spawn().map_err(|e| {
             Error::new(ErrorKind::UnavailableEngine, format!("spark-submit cannot be started: {e}"))
         })
