@@ -79,7 +79,7 @@ class Run:
         self.options, self.servers, self.chance = options, servers, chance
         self.lock = threading.Lock()
         self.promised, self.answers, self.refused = {}, {}, 0
-        self.killed_at, self.deaths, self.is_over = {}, 0, False
+        self.killed_at, self.deaths, self.over = {}, 0, threading.Event()
 
     def client(self, number):
         """Asks until a job is promised: an answer that never came promises nothing."""
@@ -108,12 +108,13 @@ class Run:
             time.sleep(pause)
 
     def reaper(self):
-        while not self.is_over:
+        while True:
             with self.lock:
                 pause, server = self.chance.uniform(0.3, self.options.kill_every), self.chance.choice(self.servers)
                 down = self.chance.uniform(0.05, 1.5)
-            time.sleep(pause)
-            if self.is_over or server.port is None:
+            if self.over.wait(pause):
+                return
+            if server.port is None:
                 continue
             writer = server.writer
             at = server.kill()
@@ -233,12 +234,12 @@ def main():
             reaper.start()
             with concurrent.futures.ThreadPoolExecutor(options.clients) as pool:
                 list(pool.map(run.client, range(options.jobs)))
-            run.is_over = True
+            run.over.set()
             reaper.join()
             kept = check(run)
             print(f"{time.time() - begun:.0f} s")
         finally:
-            run.is_over = True
+            run.over.set()
             for server in servers:
                 if server.process and server.process.poll() is None:
                     server.process.kill()
