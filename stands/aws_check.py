@@ -192,7 +192,7 @@ def jobs_and_keys(emulator, api, outputs):
     assert any(key.startswith(f"normalized_data/{job}/") for key in keys)
     other = api.run("keys", "create", "--owner", "other", "--stack", STACK).strip()
     assert api.patiently("GET", f"/jobs/{job}", key=other)[0] == 404, "another owner's job is not found"
-    api.run("keys", "revoke", other, "--stack", STACK)
+    api.run("keys", "revoke", other.split("_")[1], "--stack", STACK)
     assert wait(lambda: api.patiently("GET", "/jobs", key=other)[0], lambda s: s == 403, 30) == 403
     print("a key of another owner saw nothing of it, and after its end passed no more")
     print(f"403 without a key and with a wrong one, {refused} for what is no job; with the key a job ran through the API, the orchestrator and gpu_processing to its objects")

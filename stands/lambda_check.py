@@ -136,6 +136,21 @@ def full_houses():
     print(f"concurrency of 2: {len(taken)} of 12 requests taken and completed, {refused} answered 429")
 
 
+def events_are_told_as_they_come():
+    """An answer of a function arrives whole, so each tells what is new and ends; whoever follows comes back."""
+    with Stand() as stand:
+        job, told, answers = stand.submit(LARGE), [], 0
+        while True:
+            request = urllib.request.Request(f"{stand.url}/jobs/{job}/events", headers={"Last-Event-ID": str(len(told))})
+            with urllib.request.urlopen(request, timeout=40) as answer:
+                if answer.status == 204:
+                    break
+                told += re.findall(r'"state":"(\w+)"', answer.read().decode())
+                answers += 1
+        assert told[0] == "queued" and told[-1] == "completed" and len(told) == len(set(told)), told
+    print(f"{len(told)} states of a job were told in {answers} answers, each once")
+
+
 def figures():
     health = proxy.event("GET", "/health/live", {}, b"")
     nothing = {"job": "01890a5d-ac96-774b-bcce-b302099a8057", "attempt": 1}
@@ -160,6 +175,7 @@ def figures():
 def main():
     whole_jobs()
     events_twice_and_out_of_order()
+    events_are_told_as_they_come()
     full_houses()
     killed_in_every_stage()
     figures()

@@ -150,6 +150,37 @@ def nobody_waits(on, caudal):
     print(f"{on}: while Spark ran no function did; the state change took the job up ({end['attempts']} attempts)")
 
 
+def cancelled_while_it_waits(on, caudal):
+    """Nobody carries the job when it is cancelled: its application ends all the same."""
+    port, work = free_port(), tempfile.mkdtemp(prefix="fake-emr-")
+    slow = pathlib.Path(work, "slow")
+    slow.write_text("#!/bin/sh\nsleep 120\n")
+    slow.chmod(0o755)
+    emr = Emr(slow, work, "--throttle", "0.5", "--seed", "3", "--events", f"http://127.0.0.1:{port}/events", CAUDAL_DOUBLE_BINARY=caudal)
+    states = lambda: [event["detail"]["state"] for event in map(json.loads, pathlib.Path(work, "events.jsonl").read_text().splitlines())]
+    stand, _ = spark_stand(on, emr, [], port)
+    with stand:
+        job = stand.submit(JOB)
+        until(lambda: pathlib.Path(work, "events.jsonl").exists() and "RUNNING" in states(), 30)
+        until(lambda: not any(json.loads(urllib.request.urlopen(f"{stand.url}/busy").read()).values()), 30)
+        begun = time.monotonic()
+        status, answer = stand.call("DELETE", f"/jobs/{job}")
+        assert (status, answer["status"]) == (202, "cancelled"), (status, answer)
+        until(lambda: "CANCELLED" in states(), 30)
+        seconds = time.monotonic() - begun
+        until(lambda: not pathlib.Path(stand.folder, "bucket/active", job).exists(), 30)
+        assert stand.ended(job)["status"] == "cancelled"
+    emr.process.terminate()
+    print(f"{on}: a job that only waited for Spark was cancelled, and its application with it after {seconds:.1f} s")
+
+
+def until(holds, seconds):
+    begun = time.monotonic()
+    while not holds():
+        assert time.monotonic() - begun < seconds, "it did not come to that"
+        time.sleep(0.1)
+
+
 def real_spark(on, spark_submit):
     port, work = free_port(), tempfile.mkdtemp(prefix="fake-emr-")
     emr = Emr(spark_submit, work, "--events", f"http://127.0.0.1:{port}/events", SPARK_HOME=str(pathlib.Path(spark_submit).parent.parent), PYSPARK_PYTHON=sys.executable)
@@ -173,6 +204,7 @@ def main():
     spark_submit = sys.argv[3] if len(sys.argv) > 3 else None
     for on in ("serverless", "steps"):
         nobody_waits(on, caudal)
+        cancelled_while_it_waits(on, caudal)
         a_hundred_jobs(on, caudal)
         if spark_submit:
             real_spark(on, spark_submit)

@@ -128,7 +128,7 @@ impl App {
     /// Whatever keeps that from being found out.
     #[cfg(feature = "lambda-http")]
     pub async fn is_waiting(&self, job: caudal_core::JobId) -> Result<bool> {
-        self.spark.is_waiting(job).await
+        Ok(self.spark.is_waiting(job).await? && !self.orchestrator.has_ended(job).await?)
     }
 
     /// Measures this host in the background, so that the first job that is planned need not wait for it.

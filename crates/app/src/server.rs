@@ -26,6 +26,8 @@ pub struct Reach {
     pub required: bool,
     /// Whether only this machine reaches it.
     pub own: bool,
+    /// Whether an answer is on its way before it has ended.
+    pub streams: bool,
 }
 
 /// The API over a running [`App`]; answers that go on for long end when `closing` becomes true.
@@ -51,6 +53,7 @@ pub fn router(
             body: BodyLimits { max_sent: server.max_body()?, max_decoded: server.max_decompressed()? },
             default_wait: server.default_wait(),
             max_wait: server.max_wait(),
+            whole_within: (!reach.streams).then(|| server.max_wait()),
             body_time: BodyTime { idle: server.idle_time(), slowest: server.slowest_body()? },
             origins: origins(settings, reach),
             error_pages: ERROR_PAGES.into(),
@@ -94,7 +97,7 @@ impl Server {
         let address = settings.server.address;
         let exposed = !address.ip().is_loopback() && !insecure;
         let required = exposed || settings.auth.required == AuthRequired::Always;
-        let reach = Reach { required, own: address.ip().is_loopback() };
+        let reach = Reach { required, own: address.ip().is_loopback(), streams: true };
         let serving = serving(settings)?;
         if exposed && serving.tls.is_none() {
             return Err(without_tls(address));

@@ -27,7 +27,7 @@ const THROTTLES: [&str; 6] = [
 ];
 
 /// What a code or message says, the reason, and the cure; the first that fits is told.
-const REASONS: [(&str, &str, &str); 14] = [
+const REASONS: [(&str, &str, &str); 15] = [
     ("Signature expired", "the clock of this machine is wrong", CLOCK),
     ("Signature not yet current", "the clock of this machine is wrong", CLOCK),
     ("RequestTimeTooSkewed", "the clock of this machine is wrong", CLOCK),
@@ -43,11 +43,8 @@ const REASONS: [(&str, &str, &str); 14] = [
     ("InvalidAccessKeyId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
     ("InvalidSignature", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
     ("SignatureDoesNotMatch", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
-    (
-        "KMS",
-        "an encryption key cannot be used",
-        "allow its use to this role: kms:GenerateDataKey, kms:Decrypt",
-    ),
+    ("KMS", "an encryption key cannot be used", ALLOW_KEY),
+    ("kms:", "an encryption key cannot be used", ALLOW_KEY),
     ("AccessDenied", "access denied", "check the policies of the role; the log names what it may not do"),
     (
         "UnauthorizedOperation",
@@ -57,6 +54,8 @@ const REASONS: [(&str, &str, &str); 14] = [
 ];
 
 const CLOCK: &str = "set it; AWS accepts five minutes either way, S3 fifteen";
+
+const ALLOW_KEY: &str = "allow its use to this role: kms:GenerateDataKey, kms:Decrypt";
 
 impl Refusal {
     /// Reads an answer that is no good one: JSON of the newer services, XML of the older ones.
@@ -182,6 +181,11 @@ mod tests {
                 r#"{"__type":"AccessDeniedException","message":"User: arn:x is not authorized to perform: y"}"#,
                 "access denied",
                 "policies",
+            ),
+            (
+                r#"{"__type":"AccessDeniedException","message":"User: arn:x is not authorized to perform: kms:Decrypt on resource: arn:y"}"#,
+                "encryption key",
+                "kms:GenerateDataKey",
             ),
         ] {
             let error = read(403, body).explain(ErrorKind::UnavailableEngine, "the step cannot be started");

@@ -39,6 +39,17 @@ impl ExportFormat {
             ExportFormat::Parquet => "application/vnd.apache.parquet",
         }
     }
+
+    /// What the name of a file in this form ends with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            ExportFormat::Json => "json",
+            ExportFormat::Ndjson => "ndjson",
+            ExportFormat::Csv => "csv",
+            ExportFormat::Arrow => "arrow",
+            ExportFormat::Parquet => "parquet",
+        }
+    }
 }
 
 /// One answer: its bytes, and the stored object when it is exactly that.
@@ -70,4 +81,25 @@ pub trait NormalizedData: Send + Sync {
 
     /// Bytes `range.start..range.end` of a stored object; the range lies within its size.
     async fn read_range(&self, object: &StoredObject, range: Range<u64>) -> Result<Bytes>;
+
+    /// The store's own addresses, where it gives any.
+    fn addresses(&self) -> Option<&dyn Addresses> {
+        None
+    }
+}
+
+/// Addresses of a store itself, good for a while and without credentials.
+#[async_trait]
+pub trait Addresses: Send + Sync {
+    /// Of an answer; one that is not a stored object becomes one.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` when the store takes nothing, and what the answer's body says.
+    async fn of_data(&self, job: JobId, export: Export) -> Result<String>;
+
+    /// Of the final response of a job that has completed.
+    ///
+    /// # Errors
+    /// `StorageUnavailable` where there are no credentials to sign with.
+    async fn of_result(&self, job: JobId) -> Result<String>;
 }

@@ -43,6 +43,14 @@ pub trait SparkEngine: Send + Sync {
     async fn is_waiting(&self, _job: JobId) -> Result<bool> {
         Ok(false)
     }
+
+    /// Ends the applications of a job that run elsewhere, for one that nobody carries any more; done again, it does nothing.
+    ///
+    /// # Errors
+    /// `StorageUnavailable`, `UnavailableEngine` or `Overloaded` where they may run on.
+    async fn end(&self, _job: JobId) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What one application found.

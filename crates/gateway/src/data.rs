@@ -12,12 +12,13 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use caudal_core::export::{ExportFormat, NormalizedData, StoredObject};
+use caudal_core::export::{Export, ExportFormat, NormalizedData, StoredObject};
 use caudal_core::{Error, ErrorKind, JobId, Result};
 use futures::{Stream, TryStreamExt, stream};
 
 use crate::Gateway;
 use crate::byte_range::ByteRange;
+use crate::elsewhere::{self, LONGEST_ANSWER};
 use crate::negotiate::export_format;
 use crate::owner::Owner;
 use crate::parameters::{JobPath, NoQuery};
@@ -32,7 +33,8 @@ const PIECE: u64 = 4 << 20;
     tag = "jobs",
     summary = "The normalised data",
     description = "`Accept` chooses the form; without it the data comes as it is stored. One `Range` of bytes is \
-                   honoured where the answer is one stored object as it lies there (`Accept-Ranges: bytes`).",
+                   honoured where the answer is one stored object as it lies there (`Accept-Ranges: bytes`). Where \
+                   the store can presign addresses, more than 4 MB are fetched from there.",
     params(
         ("id" = JobId, Path, description = "The job's id."),
         ("Accept" = Option<String>, Header, example = "text/csv", description = "Media types, with qualities."),
@@ -59,6 +61,8 @@ const PIECE: u64 = 4 << 20;
                 (Vec<u8> = "application/vnd.apache.parquet"),
             ),
             headers(("Content-Range" = String, description = "Which bytes of how many."))),
+        (status = 307, description = "More than 4 MB, which the store itself gives.",
+            headers(("Location" = String, description = "An address of the store, good for a quarter of an hour."))),
         (status = 400, description = "There is a query parameter.", body = ProblemDetails,
             content_type = "application/problem+json"),
         (status = 404, description = "There is no such job, or it has no normalised data.", body = ProblemDetails,
@@ -86,18 +90,36 @@ pub(crate) async fn data(
         let detail = format!("job {job} is {}; its data is there when it has completed", status.status);
         return Err(Error::new(ErrorKind::NotFinished, detail).of_job(job).into());
     }
-    let export = gateway.data.export(job, format).await.map_err(|error| error.of_job(job))?;
-    let tag = format!("\"{job}.{}\"", extension(export.format));
-    let mut response = match &export.stored {
-        Some(object) => match wanted_range(&method, &headers, &tag, object.size) {
-            ByteRange::Unsatisfiable => return Err(Problem::unsatisfiable_range(object.size)),
-            ByteRange::Part(range) => part(gateway.data.clone(), object.clone(), range),
-            ByteRange::Whole => whole(export.body, export.length.or(Some(object.size)), "bytes"),
-        },
-        None => whole(export.body, export.length, "none"),
+    let mut export = gateway.data.export(job, format).await.map_err(|error| error.of_job(job))?;
+    let tag = format!("\"{job}.{}\"", export.format.extension());
+    let range = match &export.stored {
+        Some(object) => wanted_range(&method, &headers, &tag, object.size),
+        None => ByteRange::Whole,
+    };
+    if let Some(addresses) = elsewhere::addresses(&gateway, &method) {
+        export = elsewhere::measured(export).await?;
+        if length(&export, &range).is_none_or(|bytes| bytes > LONGEST_ANSWER) {
+            let address = addresses.of_data(job, export).await.map_err(|error| error.of_job(job))?;
+            return Ok(elsewhere::sent_to(address));
+        }
+    }
+    let mut response = match (&export.stored, range) {
+        (Some(object), ByteRange::Unsatisfiable) => return Err(Problem::unsatisfiable_range(object.size)),
+        (Some(object), ByteRange::Part(range)) => part(gateway.data.clone(), object.clone(), range),
+        (Some(object), ByteRange::Whole) => whole(export.body, export.length.or(Some(object.size)), "bytes"),
+        (None, _) => whole(export.body, export.length, "none"),
     };
     describe(&mut response, job, export.format, &tag)?;
     Ok(response)
+}
+
+/// Bytes of the answer, where they are known.
+fn length(export: &Export, range: &ByteRange) -> Option<u64> {
+    match range {
+        ByteRange::Unsatisfiable => Some(0),
+        ByteRange::Part(range) => Some(range.end - range.start),
+        ByteRange::Whole => export.length,
+    }
 }
 
 /// A range counts for GET alone, and not when `If-Range` names another version of the data.
@@ -147,7 +169,7 @@ fn streamed(body: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Body {
 }
 
 fn describe(response: &mut Response, job: JobId, format: ExportFormat, tag: &str) -> Result<()> {
-    let disposition = format!("attachment; filename=\"{job}.{}\"", extension(format));
+    let disposition = format!("attachment; filename=\"{job}.{}\"", format.extension());
     let described = [
         (CONTENT_TYPE, format.media_type()),
         (CONTENT_DISPOSITION, &disposition),
@@ -163,20 +185,9 @@ fn describe(response: &mut Response, job: JobId, format: ExportFormat, tag: &str
     Ok(())
 }
 
-fn extension(format: ExportFormat) -> &'static str {
-    match format {
-        ExportFormat::Json => "json",
-        ExportFormat::Ndjson => "ndjson",
-        ExportFormat::Csv => "csv",
-        ExportFormat::Arrow => "arrow",
-        ExportFormat::Parquet => "parquet",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use caudal_core::export::Export;
 
     use super::*;
 

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use futures::{Stream, stream};
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::Gateway;
@@ -101,6 +102,7 @@ pub(crate) async fn events(
     if status.status.is_final() && told >= status.transitions.len() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
+    let until = gateway.options.whole_within.map(|longest| Instant::now() + longest);
     let follower = Follower {
         progress: gateway.orchestrator.watch(job),
         closing: gateway.closing.clone(),
@@ -112,6 +114,8 @@ pub(crate) async fn events(
         last: None,
         fresh: Some(status),
         ended: false,
+        until,
+        has_begun: false,
     };
     let alive = KeepAlive::new().interval(HEARTBEAT).text("alive");
     let mut response = Sse::new(follower.stream()).keep_alive(alive).into_response();
@@ -147,6 +151,10 @@ struct Follower {
     last: Option<Progress>,
     fresh: Option<JobStatus>,
     ended: bool,
+    /// Until when something to tell is waited for, where an answer arrives only when it has ended.
+    until: Option<Instant>,
+    /// Whether this answer has told anything.
+    has_begun: bool,
 }
 
 impl Follower {
@@ -162,9 +170,10 @@ impl Follower {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.waiting.pop() {
+                self.has_begun = true;
                 return Some(event);
             }
-            if self.ended {
+            if self.ended || self.until.is_some() && self.has_begun {
                 return None;
             }
             let status = match self.fresh.take() {
@@ -178,8 +187,11 @@ impl Follower {
         }
     }
 
-    /// Waits until something may have happened; `None` when the server stops.
+    /// Waits until something may have happened; `None` when the server stops or the answer has lasted long enough.
     async fn pause(&mut self) -> Option<()> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return None;
+        }
         let closing = async { self.closing.wait_for(|closing| *closing).await.map(drop) };
         tokio::select! {
             _ = closing => None,

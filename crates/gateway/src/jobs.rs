@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use caudal_core::job::{JobStatus, Progress, TimedState};
 use caudal_core::journal::Attempt;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Gateway;
+use crate::elsewhere;
 use crate::owner::Owner;
 use crate::parameters::{JobPath, NoQuery, QueryReader};
 use crate::problem::{Problem, ProblemDetails, ServerProblems, error_of_ended};
@@ -173,6 +174,8 @@ pub(crate) async fn status(
     responses(
         (status = 200, description = "The final response; of a failed or cancelled job its status and error.",
             body = ResultView),
+        (status = 307, description = "More than 4 MB, which the store itself gives.",
+            headers(("Location" = String, description = "An address of the store, good for a quarter of an hour."))),
         (status = 400, description = "There is a query parameter.", body = ProblemDetails,
             content_type = "application/problem+json"),
         (status = 404, description = "There is no such job.", body = ProblemDetails,
@@ -187,6 +190,7 @@ pub(crate) async fn result(
     owner: Owner,
     JobPath(job): JobPath,
     _: NoQuery,
+    method: Method,
 ) -> Result<Response, Problem> {
     let view = match gateway.orchestrator.result(&owner.0, job).await? {
         JobResult::Completed(response) => ResultView::Completed(response),
@@ -195,7 +199,13 @@ pub(crate) async fn result(
             ResultView::Ended(Box::new(EndedJob { job_id: job, status: status.status, error }))
         }
     };
-    Ok(Json(view).into_response())
+    let response = Json(view).into_response();
+    match elsewhere::addresses(&gateway, &method) {
+        Some(addresses) if elsewhere::is_long(&response) => {
+            Ok(elsewhere::sent_to(addresses.of_result(job).await?))
+        }
+        _ => Ok(response),
+    }
 }
 
 #[utoipa::path(

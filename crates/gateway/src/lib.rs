@@ -26,6 +26,7 @@ mod byte_range;
 mod compression;
 pub mod data;
 mod digest;
+mod elsewhere;
 pub mod error_pages;
 pub mod events;
 mod header_list;
@@ -82,6 +83,8 @@ pub struct GatewayOptions {
     pub default_wait: Duration,
     /// The longest wait that a client may ask for.
     pub max_wait: Duration,
+    /// Where an answer arrives only when it has ended: how long one that could go on may last.
+    pub whole_within: Option<Duration>,
     /// How slowly a body may come.
     pub body_time: BodyTime,
     /// Which pages of other origins may use the API.

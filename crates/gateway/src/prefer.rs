@@ -62,6 +62,7 @@ mod tests {
             body: crate::BodyLimits { max_sent: 1000, max_decoded: 1000 },
             default_wait: Duration::from_secs(20),
             max_wait: Duration::from_secs(25),
+            whole_within: None,
             body_time: crate::limits::BodyTime { idle: Duration::from_secs(30), slowest: 1 },
             origins: Default::default(),
             error_pages: "docs/errors/".into(),

@@ -10,12 +10,13 @@ use axum::response::{IntoResponse, Response};
 use caudal_core::request::{JobRequest as Job, SourceFormat};
 use caudal_core::results::FinalResponse;
 use caudal_core::{JobId, JobState};
-use caudal_orchestration::{JobHandle, JobResult, Once, OnceHandle, Submission, SubmissionBody};
+use caudal_orchestration::{JobResult, Once, OnceHandle, Submission, SubmissionBody};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::body::{BodyForm, read_json, stream_data};
+use crate::elsewhere;
 use crate::idempotency::{Key, REPLAYED};
 use crate::job_request::{DataQuery, JobRequest};
 use crate::jobs::path_of;
@@ -71,7 +72,8 @@ pub struct Accepted {
         (status = 200, description = "The job has finished: its final response.", body = FinalResponse,
             headers(("Preference-Applied" = Option<String>, description = "The preferences that decided."),
                     ("Idempotency-Replayed" = Option<String>, description = "`true` where an earlier request made it."))),
-        (status = 202, description = "The job has not finished within the wait.", body = Accepted,
+        (status = 202, description = "The job has not finished within the wait, or its result is longer than 4 MB and given by \
+                                     the store.", body = Accepted,
             headers(("Location" = String, description = "The path of the job."),
                     ("Preference-Applied" = Option<String>, description = "The preferences that decided.")),
             example = json!({"job_id": "01890a5d-ac96-774b-bcce-b302099a8057", "status": "normalizing",
@@ -101,11 +103,17 @@ pub(crate) async fn process(
     let OnceHandle { job: mut handle, repeated } = submit(&gateway, owner.0, request).await?;
     let waited = tokio::time::timeout(prefer.wait(options), handle.finished()).await;
     let mut response = match waited {
-        Ok(Ok(result)) => answer(&result)?,
+        Ok(Ok(result)) => match answer(&result)? {
+            long if gateway.data.addresses().is_some() && elsewhere::is_long(&long) => {
+                accepted(handle.job_id, JobState::Completed)
+            }
+            whole => whole,
+        },
         // An `Ok(Err(_))` is a shutdown: the job is stored, and the next process finishes it.
         Ok(Err(_)) | Err(_) => {
             handle.promise().await?;
-            accepted(&handle)
+            let state = handle.progress().borrow().state;
+            accepted(handle.job_id, state)
         }
     };
     let is_accepted = response.status() == StatusCode::ACCEPTED;
@@ -175,9 +183,8 @@ fn answer(result: &JobResult) -> Result<Response, Problem> {
     }
 }
 
-fn accepted(handle: &JobHandle) -> Response {
-    let location = path_of(handle.job_id);
-    let status = handle.progress().borrow().state;
-    let body = Accepted { job_id: handle.job_id, status, location: location.clone() };
+fn accepted(job: JobId, status: JobState) -> Response {
+    let location = path_of(job);
+    let body = Accepted { job_id: job, status, location: location.clone() };
     (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
 }

@@ -7,7 +7,8 @@ use caudal_core::{Error, ErrorKind, JobId, JobState, Result};
 use crate::orchestrator::Desk;
 use crate::response::announce;
 
-/// Journals that a job is cancelled. Whoever works on it finds the entry and stops.
+/// Journals that a job is cancelled. Whoever works on it finds the entry and stops; an application that it waits for is
+/// ended.
 ///
 /// # Errors
 /// `Conflict` where it has ended; those of the bucket.
@@ -27,7 +28,30 @@ pub async fn cancel(desk: &Desk, job: JobId) -> Result<()> {
         }
     }
     desk.counters.cancelled.add();
+    if let Err(error) = put_away(desk, job).await {
+        tracing::warn!(%job, %error, cause = error.cause, "whoever next looks for abandoned jobs puts this one away");
+    }
+    Ok(())
+}
+
+/// Sees to what is left to do for a job that has ended and that nobody carries. Cut off anywhere, it can be done again.
+///
+/// # Errors
+/// Those of the bucket; that of the engine while an application of a cancelled job may run on.
+pub async fn put_away(desk: &Desk, job: JobId) -> Result<()> {
+    let records = &desk.ports.records;
     let (status, record) = (records.status(job).await?, records.record(job).await?);
+    if status.status == JobState::Cancelled
+        && let Some(spark) = &desk.ports.spark
+    {
+        match spark.end(job).await {
+            // What somebody has to put right first does not keep the job.
+            Err(error) if !error.kind.is_retryable() => {
+                tracing::error!(%job, %error, cause = error.cause, "an application of Spark may run on");
+            }
+            ended => ended?,
+        }
+    }
     announce(desk, &record, &status).await?;
     records.finish(&status).await
 }

@@ -61,7 +61,8 @@ pub async fn carry(
         Err(error) if error.kind == ErrorKind::NotFound => true,
         Err(error) => return Err(error),
     };
-    if ended || desk.jobs.get(job).is_some() {
+    // One that has ended and is still marked waits for being put away.
+    if desk.jobs.get(job).is_some() || ended && !desk.ports.records.active().await?.contains(&job) {
         return Ok(None);
     }
     let Some(cause) = leases::take_over(desk, job).await? else { return Ok(None) };

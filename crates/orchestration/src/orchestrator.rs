@@ -296,6 +296,14 @@ impl Orchestrator {
         }
     }
 
+    /// Whether a job has ended, whoever carries it.
+    ///
+    /// # Errors
+    /// `NotFound`; `StorageUnavailable` when the bucket does not answer.
+    pub async fn has_ended(&self, job: JobId) -> Result<bool> {
+        Ok(self.desk.ports.records.status(job).await?.status.is_final())
+    }
+
     /// Asks a job to stop. Where this process works on it, it ends as `cancelled` within a second; anywhere else its
     /// journal says so at once, and whoever works on it stops.
     ///

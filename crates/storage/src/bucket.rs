@@ -124,6 +124,25 @@ impl Bucket {
         presigner.put(key, size, lasts).await.map(Some).map_err(|e| failed("give an address for", key, e))
     }
 
+    /// Whether the store itself can be asked for objects, at addresses that it gives.
+    pub(crate) fn gives_addresses(&self) -> bool {
+        self.presigner.is_some()
+    }
+
+    /// An address of the store itself to get an object from, as a file of this media type and name.
+    pub(crate) async fn presigned_get(
+        &self,
+        key: &Path,
+        media_type: &str,
+        name: &str,
+        lasts: Duration,
+    ) -> Result<String> {
+        let Some(presigner) = &self.presigner else {
+            return Err(Error::new(ErrorKind::Internal, "the bucket gives no addresses"));
+        };
+        presigner.get(key, media_type, name, lasts).await.map_err(|e| failed("give an address for", key, e))
+    }
+
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
     }
@@ -280,7 +299,7 @@ pub(crate) fn explained(kind: ErrorKind, what: String, error: object_store::Erro
 }
 
 /// What a cause says when the reason is known, the reason, and the cure. The first that fits is told.
-const REASONS: [(&str, &str, &str); 15] = [
+const REASONS: [(&str, &str, &str); 16] = [
     ("os error 28", "the disk is full", "make room and try again"),
     ("os error 30", "the disk is read-only", "name another folder"),
     ("os error 13", "permission denied", "check who owns the folder"),
@@ -294,11 +313,8 @@ const REASONS: [(&str, &str, &str); 15] = [
     ("InvalidAccessKeyId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
     ("NotSignedUp", "the account of this access key does not use S3", "check AWS_ACCESS_KEY_ID"),
     ("SignatureDoesNotMatch", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
-    (
-        "KMS",
-        "the bucket's encryption key cannot be used",
-        "allow its use to this role: kms:GenerateDataKey, kms:Decrypt",
-    ),
+    ("KMS", "the bucket's encryption key cannot be used", ALLOW_KEY),
+    ("kms:", "the bucket's encryption key cannot be used", ALLOW_KEY),
     ("AccessDenied", "access denied", "check the policies of the role and of the bucket"),
     (
         "169.254.169.254",
@@ -309,6 +325,8 @@ const REASONS: [(&str, &str, &str); 15] = [
     ("SlowDown", "it asks for fewer requests", "try again later"),
     ("Connection refused", "nobody listens at its address", "check AWS_ENDPOINT_URL or storage.s3_endpoint"),
 ];
+
+const ALLOW_KEY: &str = "allow its use to this role: kms:GenerateDataKey, kms:Decrypt";
 
 fn full_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

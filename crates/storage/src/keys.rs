@@ -106,6 +106,11 @@ pub fn beat(writer: Uuid) -> Path {
     instances_folder().join(format!("{writer}.json"))
 }
 
+/// Normalised data in another form than it is stored in, for those who fetch it from the store.
+pub fn exported(job: JobId, extension: &str) -> Path {
+    job_folder(job).join("exports").join(format!("data.{extension}"))
+}
+
 pub fn attempts_folder(job: JobId) -> Path {
     Path::from(format!("jobs/{job}/attempts"))
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Shares of requests, 0 to 1, that meet each fault, and the mean latency of all.
+/// Shares of requests, 0 to 1, that meet each fault, the mean latency of all, and which keys may meet one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     shares: [f64; Fault::ALL.len()],
     latency: Duration,
+    /// A folder somewhere in the key; empty for all keys.
+    below: String,
 }
 
 /// What can happen to a request.
@@ -30,10 +32,14 @@ pub enum Fault {
     Conflict,
     /// A body that was asked for ends half way.
     Truncated,
+    /// 403 AccessDenied to a write, since the bucket's encryption key may not be used.
+    KmsDenied,
+    /// 403 RequestTimeTooSkewed.
+    Skewed,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 7] = [
+    pub const ALL: [Fault; 9] = [
         Fault::Slow,
         Fault::Error,
         Fault::AppliedError,
@@ -41,6 +47,8 @@ impl Fault {
         Fault::DroppedAfter,
         Fault::Conflict,
         Fault::Truncated,
+        Fault::KmsDenied,
+        Fault::Skewed,
     ];
 
     pub fn name(self) -> &'static str {
@@ -52,6 +60,8 @@ impl Fault {
             Fault::DroppedAfter => "dropped_after",
             Fault::Conflict => "conflict",
             Fault::Truncated => "truncated",
+            Fault::KmsDenied => "kms_denied",
+            Fault::Skewed => "skewed",
         }
     }
 }
@@ -59,11 +69,15 @@ impl Fault {
 impl FromStr for Faults {
     type Err = String;
 
-    /// Reads `name=share` pairs between commas, and `latency_ms=number`; what is not named does not happen.
+    /// Reads `name=share` pairs between commas, `latency_ms=number` and `below=folder`; what is not named does not happen.
     fn from_str(text: &str) -> Result<Faults, String> {
         let mut faults = Faults::default();
         for pair in text.split(',').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is no name=share"))?;
+            if name == "below" {
+                faults.below = value.to_owned();
+                continue;
+            }
             let value: f64 = value.parse().map_err(|_| format!("{pair:?} is no number"))?;
             match Fault::ALL.iter().position(|fault| fault.name() == name) {
                 Some(i) if (0.0..=1.0).contains(&value) => faults.shares[i] = value,
@@ -91,14 +105,16 @@ impl Fates {
         Fates { faults, random: StdRng::seed_from_u64(seed) }
     }
 
-    /// How long the next request takes, and what happens to it.
-    pub fn next(&mut self) -> (Duration, Option<Fault>) {
+    /// How long the next request takes, which is for this path, and what happens to it.
+    pub fn next(&mut self, path: &str) -> (Duration, Option<Fault>) {
         let latency = self.faults.latency.mul_f64(2.0 * self.random.random::<f64>());
         let mut drawn: f64 = self.random.random();
         let fault = Fault::ALL.iter().zip(&self.faults.shares).find_map(|(fault, share)| {
             drawn -= share;
             (drawn < 0.0).then_some(*fault)
         });
-        (latency, fault)
+        let below = &self.faults.below;
+        let is_meant = below.is_empty() || path.split('/').any(|step| step == below);
+        (latency, fault.filter(|_| is_meant))
     }
 }

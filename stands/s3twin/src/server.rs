@@ -24,6 +24,14 @@ use crate::faults::{Fates, Fault, Faults};
 /// both answer with what has happened so far, as does GET.
 const CONTROL: &str = "/_twin";
 
+const INJECTED: &str = "injected";
+
+/// What Amazon says where a role may not use the key of a bucket, and where a clock is wrong.
+const NO_KEY: &str = "User: arn:aws:sts::123456789012:assumed-role/r/f is not authorized to perform: \
+                      kms:GenerateDataKey on resource: arn:aws:kms:us-east-1:123456789012:key/0f4d because no \
+                      identity-based policy allows the kms:GenerateDataKey action";
+const SKEWED: &str = "The difference between the request time and the current time is too large.";
+
 /// Locks that the keys share.
 const LOCKS: usize = 4096;
 
@@ -63,7 +71,8 @@ impl Twin {
             return Ok(self.control(&request));
         }
         self.0.requests.fetch_add(1, Ordering::Relaxed);
-        let (latency, fault) = self.0.fates.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let (latency, fault) =
+            self.0.fates.lock().unwrap_or_else(PoisonError::into_inner).next(request.uri().path());
         if latency > Duration::ZERO {
             tokio::time::sleep(latency).await;
         }
@@ -72,15 +81,25 @@ impl Twin {
             self.0.met[fault as usize].fetch_add(1, Ordering::Relaxed);
         }
         match fault {
-            Some(Fault::Slow) => return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")),
-            Some(Fault::Error) => return Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
-            Some(Fault::Conflict) => return Ok(refusal(StatusCode::CONFLICT, "ConditionalRequestConflict")),
+            Some(Fault::Slow) => return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", INJECTED)),
+            Some(Fault::Error) => {
+                return Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", INJECTED));
+            }
+            Some(Fault::Conflict) => {
+                return Ok(refusal(StatusCode::CONFLICT, "ConditionalRequestConflict", INJECTED));
+            }
+            Some(Fault::KmsDenied) => return Ok(refusal(StatusCode::FORBIDDEN, "AccessDenied", NO_KEY)),
+            Some(Fault::Skewed) => {
+                return Ok(refusal(StatusCode::FORBIDDEN, "RequestTimeTooSkewed", SKEWED));
+            }
             Some(Fault::DroppedBefore) => return Err(Error::other("dropped")),
             _ => {}
         }
         let response = self.serve(request).await?;
         match fault {
-            Some(Fault::AppliedError) => Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
+            Some(Fault::AppliedError) => {
+                Ok(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", INJECTED))
+            }
             Some(Fault::DroppedAfter) => Err(Error::other("dropped")),
             Some(Fault::Truncated) => truncated(response).await,
             _ => Ok(response),
@@ -91,7 +110,7 @@ impl Twin {
         let bucket = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
         // The files behind this would make the bucket.
         if !bucket.is_empty() && !self.0.root.join(bucket).is_dir() {
-            return Ok(refusal(StatusCode::NOT_FOUND, "NoSuchBucket"));
+            return Ok(refusal(StatusCode::NOT_FOUND, "NoSuchBucket", "there is none"));
         }
         let _one_writer = match request.method() {
             &Method::GET | &Method::HEAD => None,
@@ -126,8 +145,10 @@ impl Twin {
 /// Whether a fault makes sense for a request: a read that is answered with an error after it was done is as one before.
 fn can_happen(fault: Fault, method: &Method, headers: &HeaderMap) -> bool {
     match fault {
-        Fault::Slow | Fault::Error | Fault::DroppedBefore => true,
-        Fault::AppliedError | Fault::DroppedAfter => method != Method::GET && method != Method::HEAD,
+        Fault::Slow | Fault::Error | Fault::DroppedBefore | Fault::Skewed => true,
+        Fault::AppliedError | Fault::DroppedAfter | Fault::KmsDenied => {
+            method != Method::GET && method != Method::HEAD
+        }
         Fault::Conflict => {
             headers.contains_key("if-none-match") && method != Method::GET && method != Method::HEAD
         }
@@ -141,10 +162,10 @@ fn answer(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-fn refusal(status: StatusCode, code: &str) -> Response<Body> {
-    let message =
-        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>injected</Message></Error>");
-    answer(status, message)
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let error =
+        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    answer(status, error)
 }
 
 /// The first half of a body; then the connection ends.

@@ -26,7 +26,8 @@ pub async fn orchestrator() -> std::result::Result<(), lambda_runtime::Error> {
     let metrics = Metrics::new(settings.functions.service.clone(), settings.prices.clone());
     let (_open, closing) = tokio::sync::watch::channel(false);
     // API Gateway asks for its own keys before it calls.
-    let reach = Reach { required: settings.auth.required == AuthRequired::Always, own: false };
+    let reach =
+        Reach { required: settings.auth.required == AuthRequired::Always, own: false, streams: false };
     let function =
         Arc::new(Function { router: server::router(&app, &settings, reach, closing)?, app, metrics });
     let handle = move |event: LambdaEvent<Value>| {

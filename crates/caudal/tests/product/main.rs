@@ -24,6 +24,7 @@ mod idempotency;
 mod issuer;
 mod layouts;
 mod limits;
+mod object_store;
 mod origins;
 mod quotas;
 mod raw;

@@ -35,6 +35,7 @@ pub async fn gateway() -> Gateway {
         body: BodyLimits { max_sent: MAX_BODY as u64, max_decoded: MAX_DECODED as u64 },
         default_wait: Duration::from_secs(5),
         max_wait: Duration::from_secs(5),
+        whole_within: None,
         body_time: BodyTime { idle: Duration::from_secs(30), slowest: 1 },
         origins: Default::default(),
         error_pages: "docs/errors/".into(),

@@ -28,7 +28,7 @@ use crate::counters::Room;
 use crate::job_manager::{JobManagerActor, Run};
 use crate::orchestrator::{Desk, JobHandle, JobResult, Submission, SubmissionBody, stopped};
 use crate::running::{Holder, RunningJob, Stop};
-use crate::{foreign, handover, leases, response};
+use crate::{foreign, handover, leases};
 
 /// Bodies below this size are parsed on the spot; larger ones on a thread of their own.
 const SMALL_BODY: usize = 64 * 1024;
@@ -144,15 +144,12 @@ async fn tidy(desk: &Desk, id: JobId, journal: &JournalState) -> Result<()> {
     if journal.state.is_none() {
         return foreign::never_queued(desk, id).await;
     }
-    let record = match records.record(id).await {
-        Ok(record) => record,
+    match records.record(id).await {
+        Ok(_) => foreign::put_away(desk, id).await,
         // It was never queued, and whoever cleared it away was cut off.
-        Err(error) if error.kind == ErrorKind::NotFound => return records.discard(id).await,
-        Err(error) => return Err(error),
-    };
-    let status = records.status(id).await?;
-    response::announce(desk, &record, &status).await?;
-    records.finish(&status).await
+        Err(error) if error.kind == ErrorKind::NotFound => records.discard(id).await,
+        Err(error) => Err(error),
+    }
 }
 
 /// Why a job is not tried again that its instances did not survive.

@@ -189,6 +189,17 @@ impl SparkEngine for SparkJobs {
         let name = name_of(job, attempt);
         Ok(self.launcher.knows(&name).await? && self.status(&name).await?.phase == Phase::Running)
     }
+
+    async fn end(&self, job: JobId) -> Result<()> {
+        let newest = self.datasets.newest_spark_attempt(job).await?.unwrap_or(0);
+        for attempt in (1..=newest).rev() {
+            let name = name_of(job, attempt);
+            if self.launcher.knows(&name).await? {
+                self.launcher.cancel(&name).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How an application was followed.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::ipc::writer::StreamWriter;
 use async_trait::async_trait;
 use bytes::Bytes;
-use caudal_core::export::{Export, ExportFormat, NormalizedData, StoredObject};
+use caudal_core::export::{Addresses, Export, ExportFormat, NormalizedData, StoredObject};
 use caudal_core::request::OutputFormat;
 use caudal_core::{JobId, Result};
 use futures::StreamExt;
@@ -27,13 +27,17 @@ impl NormalizedData for Datasets {
     async fn export(&self, job: JobId, format: Option<ExportFormat>) -> Result<Export> {
         match self.stored(job).await? {
             Stored::Document(content) => self.export_document(job, format, content).await,
-            Stored::Parts(manifest) => Ok(self.export_parts(job, format, manifest)),
+            Stored::Parts(manifest) => self.export_parts(job, format, manifest).await,
         }
     }
 
     async fn read_range(&self, object: &StoredObject, range: Range<u64>) -> Result<Bytes> {
         let key = Path::from(object.key.as_str());
         self.bucket.store().get_range(&key, range).await.map_err(|e| failed("read", &key, e))
+    }
+
+    fn addresses(&self) -> Option<&dyn Addresses> {
+        self.bucket.gives_addresses().then_some(self as &dyn Addresses)
     }
 }
 
@@ -62,7 +66,12 @@ impl Datasets {
         Ok(whole(format, converted.await?.into(), None))
     }
 
-    fn export_parts(&self, job: JobId, format: Option<ExportFormat>, manifest: Manifest) -> Export {
+    async fn export_parts(
+        &self,
+        job: JobId,
+        format: Option<ExportFormat>,
+        manifest: Manifest,
+    ) -> Result<Export> {
         let native = match manifest.format {
             OutputFormat::Json => Some(ExportFormat::Ndjson),
             OutputFormat::Csv => Some(ExportFormat::Csv),
@@ -75,14 +84,14 @@ impl Datasets {
             [one] if native == Some(format) => {
                 Some(StoredObject { key: part_key(job, one).to_string(), size: one.bytes })
             }
-            _ => None,
+            _ => self.exported(job, format).await?,
         };
         let body = match (&stored, format) {
             (Some(object), _) => self.copy_of(object.clone()),
             (None, ExportFormat::Json) => self.column_by_column(job, manifest),
             (None, _) => self.part_by_part(job, manifest, format),
         };
-        Export { format, length: stored.as_ref().map(|object| object.size), stored, body }
+        Ok(Export { format, length: stored.as_ref().map(|object| object.size), stored, body })
     }
 
     fn copy_of(&self, object: StoredObject) -> Body {

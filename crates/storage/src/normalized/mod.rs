@@ -4,6 +4,7 @@
 //! some rows and a manifest: parts are written under the attempt, copied into place, and count
 //! from the moment on at which the manifest, put if absent, names them.
 
+mod addresses;
 mod buffers;
 pub(crate) mod encode;
 mod export;

@@ -48,9 +48,27 @@ impl Presigner {
 
     /// An address to put an object of exactly `size` bytes to.
     pub async fn put(&self, key: &Path, size: u64, lasts: Duration) -> object_store::Result<String> {
-        let key: Path = self.prefix.parts().chain(key.parts()).collect();
         let options = SignedUrlOptions::new().with_signed_header(CONTENT_LENGTH, size.into());
-        Ok(self.store.signed_url_opts(Method::PUT, &key, lasts, &options).await?.into())
+        Ok(self.store.signed_url_opts(Method::PUT, &self.whole(key), lasts, &options).await?.into())
+    }
+
+    /// An address to get an object from, as a file of this media type and name.
+    pub async fn get(
+        &self,
+        key: &Path,
+        media_type: &str,
+        name: &str,
+        lasts: Duration,
+    ) -> object_store::Result<String> {
+        let disposition = format!("attachment; filename=\"{name}\"");
+        let described =
+            [("response-content-type", media_type), ("response-content-disposition", &disposition)];
+        let options = SignedUrlOptions::new().with_query(described);
+        Ok(self.store.signed_url_opts(Method::GET, &self.whole(key), lasts, &options).await?.into())
+    }
+
+    fn whole(&self, key: &Path) -> Path {
+        self.prefix.parts().chain(key.parts()).collect()
     }
 }
 

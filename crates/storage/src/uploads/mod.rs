@@ -1,6 +1,6 @@
 //! Uploads in the bucket: places for large bodies, filled part by part, checked, and taken away when they expire.
 
-mod stream;
+pub(crate) mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
