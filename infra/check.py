@@ -1,6 +1,6 @@
-"""Checks the expanded templates: that each rule of rules/ can fail, and every policy with parliament. Offline.
+"""Checks the expanded templates: that each rule of rules/ can fail, every policy with parliament, the API's routes. Offline.
 
-Usage: check.py EXPANDED_FOLDER CFN_GUARD parliament|guard
+Usage: check.py EXPANDED_FOLDER CFN_GUARD parliament|guard|routes
 """
 
 import copy
@@ -11,6 +11,9 @@ import sys
 import tempfile
 
 RULES = pathlib.Path(__file__).parent / "rules" / "security.guard"
+DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "openapi.json"
+# A function has no figures of its own, and parts of uploads go to the bucket.
+WITHOUT_ROUTE = {("get", "/metrics"), ("put", "/uploads/{id}/parts/{number}")}
 
 # What an attacker or a tired colleague might do, and the rule that must see it.
 BREAKS = [
@@ -107,6 +110,21 @@ def check_policies(folder):
     print(f"parliament: {seen} policies have no finding")
 
 
+def check_routes(folder):
+    """The API has the routes of the OpenAPI document, and no others."""
+    paths = json.loads((folder / "root.json").read_text())["Resources"]["Api"]["Properties"]["Body"]["paths"]
+    routes = {(method, path) for path, methods in paths.items() for method in methods if method != "options"}
+    documented = {(method, path) for path, methods in json.loads(DOCUMENT.read_text())["paths"].items() for method in methods}
+    assert routes == documented - WITHOUT_ROUTE, sorted(routes ^ (documented - WITHOUT_ROUTE))
+    print(f"{len(routes)} routes are those of docs/openapi.json")
+
+
 if __name__ == "__main__":
     expanded, cfn_guard_path, what = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    check_rules(expanded, cfn_guard_path) if what == "guard" else check_policies(expanded)
+    match what:
+        case "guard":
+            check_rules(expanded, cfn_guard_path)
+        case "parliament":
+            check_policies(expanded)
+        case "routes":
+            check_routes(expanded)

@@ -78,7 +78,11 @@ fn more_than_4_mb_is_fetched_from_the_store_at_an_address_that_holds_for_that_al
         }
     }
     let ranged = ask("GET", &data(&server, &job), &[("accept", "text/csv"), ("range", "bytes=0-1")]);
-    assert!(ranged.status == 206 && ranged.body == b"x\n", "a short range comes from here: {}", ranged.status);
+    assert!(
+        ranged.status == 206 && ranged.body == b"x\n",
+        "a short range comes from here: {}",
+        ranged.status
+    );
     assert_eq!(ask("HEAD", &data(&server, &job), &[("accept", "text/csv")]).status, 200);
     let short = completed(&server, &json!({"data": [1, 2, 3]}));
     assert_eq!(ask("GET", &data(&server, &short), &[]).status, 200);
