@@ -1,8 +1,10 @@
 """Drives the real functions through the Lambda stand-in: whole jobs, events twice and late, kills, full houses, figures.
 
-Usage: lambda_check.py FOLDER, which holds the binaries `orchestrator` and `gpu_processing`.
+Usage: lambda_check.py FOLDER [--s3twin PROGRAM] [--figures]: the folder holds the binaries `orchestrator`, `gpu_processing` and
+`spark_launcher`; cold starts are also timed with the bucket on PROGRAM; `--figures` does nothing else.
 """
 
+import argparse
 import collections
 import concurrent.futures
 import io
@@ -24,7 +26,16 @@ sys.path.insert(0, str(HERE / "fake_lambda"))
 import proxy  # noqa: E402
 from function import Environment  # noqa: E402
 
-BINARIES = pathlib.Path(sys.argv[1]).resolve()
+def asked():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--s3twin")
+    parser.add_argument("--figures", action="store_true")
+    return parser.parse_known_args()[0]
+
+
+ASKED = asked()
+BINARIES = pathlib.Path(ASKED.folder).resolve()
 SMALL = {"data": [1, 2, None, 4, 100], "pipeline_type": "both"}
 LARGE = {"data": [(i * 2654435761) % 1000003 for i in range(200_000)], "pipeline_type": "both"}
 COLD_STARTS = 20
@@ -151,34 +162,56 @@ def events_are_told_as_they_come():
     print(f"{len(told)} states of a job were told in {answers} answers, each once")
 
 
-def figures():
+def figures(bucket, variables):
     health = proxy.event("GET", "/health/live", {}, b"")
     nothing = {"job": "01890a5d-ac96-774b-bcce-b302099a8057", "attempt": 1}
     look = {"attempt": {"job": nothing["job"], "number": 1}, "do": "look"}
     emr = {"CAUDAL__EMR__ON": "serverless", "CAUDAL__EMR__APPLICATION": "a", "CAUDAL__EMR__ROLE": "r"}
     for name, event in (("orchestrator", health), ("gpu_processing", nothing), ("spark_launcher", look)):
-        folder, times, resident = tempfile.mkdtemp(prefix="caudal-lambda-"), [], []
+        folder, times, polls, used, resident = tempfile.mkdtemp(prefix="caudal-lambda-"), [], [], [], []
         for _ in range(COLD_STARTS):
-            environment = Environment(name, BINARIES / name, {k: v for k, v in settings(folder).items() if "FUNCTIONS" not in k} | emr)
+            environment = Environment(name, BINARIES / name, {k: v for k, v in settings(folder).items() if "FUNCTIONS" not in k} | emr | variables)
             outcome, answer = environment.invoke(event, 30)
             times.append((time.perf_counter() - environment.started) * 1e3)
+            polls.append((environment.first_poll - environment.started) * 1e3)
+            used.append(environment.processor_seconds() * 1e3)
             resident.append(environment.resident_kib() / 1024)
             environment.end()
             assert outcome == "done", answer
+        print(f"{name}, bucket {bucket}: start to first answer {statistics.median(times):.1f} ms median, {min(times):.1f} least, {max(times):.1f} most, of {COLD_STARTS} "
+              f"(ready after {statistics.median(polls):.1f}); {statistics.median(used):.0f} ms of processor; resident {statistics.median(resident):.0f} MiB")
+
+
+def sizes():
+    for name in ("orchestrator", "gpu_processing", "spark_launcher"):
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             archive.write(BINARIES / name, "bootstrap")
-        print(f"{name}: start to first answer {statistics.median(times):.1f} ms median, {max(times):.1f} ms most, of {COLD_STARTS}; "
-              f"resident {statistics.median(resident):.0f} MiB; zip {len(packed.getvalue()) / 1e6:.2f} MB")
+        print(f"{name}: {(BINARIES / name).stat().st_size / 1e6:.1f} MB, zip {len(packed.getvalue()) / 1e6:.2f} MB")
+
+
+def figures_on_s3(program):
+    folder = tempfile.mkdtemp(prefix="caudal-lambda-s3-")
+    twin = subprocess.Popen([program, "--root", folder, "--bucket", "caudal"], stdout=subprocess.PIPE, text=True)
+    url = re.search(r"http://\S+", twin.stdout.readline())[0]
+    figures("on S3", {"CAUDAL__STORAGE__BUCKET": "s3://caudal/b", "CAUDAL__STORAGE__S3_ALLOW_HTTP": "true", "AWS_ENDPOINT_URL": url,
+                      "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "testtest"})
+    twin.terminate()
 
 
 def main():
-    whole_jobs()
-    events_twice_and_out_of_order()
-    events_are_told_as_they_come()
-    full_houses()
-    killed_in_every_stage()
-    figures()
+    if not ASKED.figures:
+        whole_jobs()
+        events_twice_and_out_of_order()
+        events_are_told_as_they_come()
+        full_houses()
+        killed_in_every_stage()
+    sizes()
+    figures("a folder", {})
+    if ASKED.s3twin:
+        figures_on_s3(ASKED.s3twin)
+    else:
+        print("skipped: no S3 server was given, so cold starts were timed with a folder alone")
 
 
 if __name__ == "__main__":

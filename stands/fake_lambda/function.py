@@ -78,8 +78,8 @@ class Environment:
             PATH=os.environ["PATH"], AWS_LAMBDA_RUNTIME_API=f"127.0.0.1:{self._server.server_port}", AWS_LAMBDA_FUNCTION_NAME=name,
             AWS_LAMBDA_FUNCTION_MEMORY_SIZE=str(MEMORY_MB), AWS_LAMBDA_FUNCTION_VERSION="1", AWS_LAMBDA_LOG_GROUP_NAME=f"/aws/lambda/{name}",
             AWS_LAMBDA_LOG_STREAM_NAME="stream", AWS_REGION="us-east-1", AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test",
-            AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH="true", **variables,
-        )
+            AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH="true",
+        ) | variables
         log = open(variables["LAMBDA_LOG"], "ab") if "LAMBDA_LOG" in variables else subprocess.DEVNULL
         self.started = time.perf_counter()
         self.process = subprocess.Popen([bootstrap], env=variables, stdout=log, stderr=log)
@@ -103,6 +103,11 @@ class Environment:
     def resident_kib(self):
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(next(line for line in status if line.startswith("VmRSS")).split()[1])
+
+    def processor_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def alive(self):
         return self.process.poll() is None
