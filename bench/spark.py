@@ -19,7 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "caudal"
-NEEDED = ["pyspark==3.4.4", "numpy", "pyarrow", "psutil"]
+NEEDED = ["pyspark==3.4.4", "numpy", "pandas<3", "pyarrow", "psutil"]
 TICK = os.sysconf("SC_CLK_TCK")
 # As the product chooses them (crates/processing/spark/src/sizing.rs).
 FIRST_COMPILER = "-XX:TieredStopAtLevel=1"
@@ -94,6 +94,9 @@ def peer(name, source, folder):
     """Runs within a Python of its own and prints what the work took once the session was up."""
     sys.path.insert(0, str(ROOT / "bench"))
     begun = time.monotonic()
+    from pyspark.sql import functions as F
+    # PySpark has it from 3.5 on.
+    F.count_if = getattr(F, "count_if", lambda holds: F.sum(holds.cast("int")))
     from peers.engines import spark_local
     spark_local.spark.range(1).count()
     before, up = spark_local.cpu_seconds(), time.monotonic()
@@ -155,8 +158,10 @@ def main():
                 if name in ("rdd", "dataframe"):
                     took = ours(home, source, name, rows, folder, asked.jar, classes)
                 else:
-                    done = subprocess.run([python, __file__, "--peer", name, str(source), str(folder / "data")], stdout=subprocess.PIPE,
-                                          stderr=subprocess.DEVNULL, text=True, check=True)
+                    done = subprocess.run([python, __file__, "--peer", name, str(source), str(folder / "data")], capture_output=True,
+                                          text=True, check=False)
+                    if done.returncode != 0:
+                        sys.exit(f"{name}: {done.stderr[-2000:]}")
                     took = json.loads(done.stdout.splitlines()[-1])
             print(row({"rdd": "**Caudal, RDD**", "dataframe": "**Caudal, DataFrame**"}.get(name, name), rows, took), flush=True)
 

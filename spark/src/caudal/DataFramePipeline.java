@@ -179,7 +179,7 @@ final class DataFramePipeline {
                 asked.add(profiles.get(c).ask());
                 long fetched = Math.max(32, GROUPS / RANGES / columns.size());
                 plan.probes[c] = asked.get(c).isEmpty() ? null : new Probe(asked.get(c), fetched);
-                plan.hot[c] = number == 1 ? values.get(c).hot() : null;
+                plan.hot[c] = number == 1 ? values.get(c).hot(Values.FEW_HOT) : null;
                 any |= plan.probes[c] != null || plan.hot[c] != null;
             }
             if (!any) {

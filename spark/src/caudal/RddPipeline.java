@@ -71,7 +71,7 @@ final class RddPipeline {
             for (int c = 0; c < columns; c++) {
                 asked.add(profiles.get(c).ask());
                 plan.probes[c] = asked.get(c).isEmpty() ? null : new Probe(asked.get(c), fetched(columns));
-                plan.hot[c] = number == 1 ? values.get(c).hot() : null;
+                plan.hot[c] = number == 1 ? values.get(c).hot(Values.mostHot(columns)) : null;
                 any |= plan.probes[c] != null || plan.hot[c] != null;
             }
             if (!any) {

@@ -7,9 +7,12 @@ import java.util.List;
 
 /** Of one column, from its frequencies of the first pass on. */
 final class Values {
-    private static final int MOST_HOT = 64;
+    static final int FEW_HOT = 64;
+    private static final int MOST_HOT = 1024;
     /** A bucket with so many times the mean of all is taken to hold a frequent value. */
     private static final int STANDS_OUT = 4;
+    /** How far below the fullest bucket, in means, one may hold as frequent a value: other values are about one mean of each. */
+    private static final int RIVALS = 2;
     private static final int MOST_COUNTED = 1 << 18;
     /** Null where nothing was counted. */
     private final Frequencies frequencies;
@@ -43,8 +46,13 @@ final class Values {
         return new Values(values);
     }
 
-    /** The buckets to count value by value; null where every value has been counted or none will be. */
-    Look.Hot hot() {
+    /** How many buckets can be counted in a task where there are so many columns. */
+    static int mostHot(int columns) {
+        return Math.max(FEW_HOT, MOST_HOT / columns);
+    }
+
+    /** The buckets to count value by value, at most so many; null where every value has been counted or none will be. */
+    Look.Hot hot(int most) {
         if (frequencies == null || frequencies.exact != null) {
             return null;
         }
@@ -56,9 +64,12 @@ final class Values {
         }
         order.sort((a, b) -> Long.compare(frequencies.buckets[b], frequencies.buckets[a]));
         double mean = (double) total / frequencies.buckets.length;
-        for (int bucket : order.subList(0, MOST_HOT)) {
+        long fullest = frequencies.buckets[order.get(0)];
+        for (int bucket : order.subList(0, Math.min(most, order.size()))) {
+            long count = frequencies.buckets[bucket];
+            boolean frequent = count > STANDS_OUT * mean && (hot.cardinality() < FEW_HOT || count > fullest - RIVALS * mean);
             // The fullest bucket in any case: it gives a frequency that others have to reach.
-            if (hot.isEmpty() || frequencies.buckets[bucket] > STANDS_OUT * mean) {
+            if (hot.isEmpty() || frequent) {
                 hot.set(bucket);
             }
         }
