@@ -50,7 +50,7 @@ impl App {
         probe(&bucket, takes_over).await?;
         let functions = functions::connect(settings, &bucket)?;
         let datasets = store::datasets(settings, &bucket)?;
-        let dataframe = Dataframe::new(datasets.clone())?;
+        let dataframe = Dataframe::new(datasets.clone());
         let sources = Arc::new(dataframe.derived_sources());
         let pipelines: Vec<Arc<dyn Pipeline>> =
             vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(dataframe)];

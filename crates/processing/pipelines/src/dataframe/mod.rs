@@ -4,7 +4,7 @@ mod pass_udaf;
 pub(crate) mod provider;
 mod queries;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use caudal_storage::{Datasets, Source, SourceColumn, Steps};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::OnceCell;
 
 use self::queries::Queries;
 use crate::derived::DerivedSources;
@@ -27,14 +28,12 @@ use crate::statistics::{column_statistics, columns_at_once, profile_options};
 /// DataFusion, on threads of its own so that a long query never keeps a request waiting.
 pub struct Dataframe {
     datasets: Datasets,
-    engine: Arc<Engine>,
+    engine: Arc<LazyEngine>,
 }
 
 impl Dataframe {
-    /// # Errors
-    /// `Internal` when its threads cannot be started.
-    pub fn new(datasets: Datasets) -> Result<Self> {
-        Ok(Dataframe { datasets, engine: Arc::new(Engine::new()?) })
+    pub fn new(datasets: Datasets) -> Self {
+        Dataframe { datasets, engine: Arc::default() }
     }
 
     /// The sources of jobs, and what they ask to be derived from them, on the same threads.
@@ -55,8 +54,21 @@ impl Pipeline for Dataframe {
         let begun = Instant::now();
         let normalized = read_back(&self.datasets, input, &source).await?;
         let memory = self.datasets.memory_limit();
-        let columns = self.engine.profile(source, Some(normalized), plan.statistics, memory, input).await?;
+        let engine = self.engine.get().await?;
+        let columns = engine.profile(source, Some(normalized), plan.statistics, memory, input).await?;
         Ok(PipelineResult::Completed { processing_time: begun.elapsed().as_secs_f64(), columns })
+    }
+}
+
+/// An engine that starts when it is first wanted: most runs of the command line never want it.
+#[derive(Default)]
+pub(crate) struct LazyEngine(OnceCell<Engine>);
+
+impl LazyEngine {
+    /// # Errors
+    /// `Internal` when its threads cannot be started.
+    pub async fn get(&self) -> Result<&Engine> {
+        self.0.get_or_try_init(|| async { Engine::new() }).await
     }
 }
 
@@ -68,9 +80,9 @@ pub(crate) struct Engine {
     /// Taken out only when dropped.
     threads: Option<Runtime>,
     /// Plans for every core.
-    parallel: SessionContext,
+    parallel: OnceLock<SessionContext>,
     /// Plans without exchanges, for what one block holds.
-    single: SessionContext,
+    single: OnceLock<SessionContext>,
     partitions: usize,
 }
 
@@ -90,11 +102,12 @@ impl Engine {
         let threads = threads.build().map_err(|e| {
             Error::new(ErrorKind::Internal, "the dataframe threads cannot be started").cause(e)
         })?;
-        let session = |partitions| {
-            let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(BLOCK_ROWS);
-            SessionContext::new_with_config(config)
-        };
-        Ok(Engine { threads: Some(threads), parallel: session(partitions), single: session(1), partitions })
+        Ok(Engine {
+            threads: Some(threads),
+            parallel: OnceLock::new(),
+            single: OnceLock::new(),
+            partitions,
+        })
     }
 
     /// Profiles every column; `normalized` has the same columns, in the same order. `memory` is in bytes.
@@ -108,8 +121,11 @@ impl Engine {
     ) -> Result<Columns<ColumnStatistics>> {
         let blocks = usize::try_from(source.blocks()).unwrap_or(usize::MAX);
         let (session, partitions) = match blocks {
-            0 | 1 => (self.single.clone(), 1),
-            _ => (self.parallel.clone(), self.partitions.min(blocks)),
+            0 | 1 => (self.single.get_or_init(|| session(1)).clone(), 1),
+            _ => {
+                let parallel = self.parallel.get_or_init(|| session(self.partitions));
+                (parallel.clone(), self.partitions.min(blocks))
+            }
         };
         let queries = Queries { session, partitions, cancel: input.cancel.clone() };
         let at_once = columns_at_once(&source, COLUMNS_AT_ONCE);
@@ -140,6 +156,11 @@ impl Drop for Engine {
             threads.shutdown_background();
         }
     }
+}
+
+fn session(partitions: usize) -> SessionContext {
+    let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(BLOCK_ROWS);
+    SessionContext::new_with_config(config)
 }
 
 /// Short columns that one scan takes.

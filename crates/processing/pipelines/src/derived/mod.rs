@@ -17,18 +17,18 @@ use caudal_core::request::JobRequest;
 use caudal_core::{JobId, Result};
 use caudal_storage::{Datasets, Source};
 
-use crate::dataframe::Engine;
+use crate::dataframe::LazyEngine;
 
 /// Sources as the job manager sees them: with `where`, `select` or `sql`, what was derived takes the place of what
 /// was read, so that every later stage takes it for the source. The same request over the same data derives the same
 /// rows in the same order, also after a restart.
 pub struct DerivedSources {
     datasets: Datasets,
-    engine: Arc<Engine>,
+    engine: Arc<LazyEngine>,
 }
 
 impl DerivedSources {
-    pub(crate) fn new(datasets: Datasets, engine: Arc<Engine>) -> Self {
+    pub(crate) fn new(datasets: Datasets, engine: Arc<LazyEngine>) -> Self {
         DerivedSources { datasets, engine }
     }
 }
@@ -44,7 +44,7 @@ impl Sources for DerivedSources {
         let stage = input.clone();
         let datasets = self.datasets.clone();
         let deriving = async move { query::derive(&datasets, &asked, &source, memory, &stage).await };
-        let derived = self.engine.run(deriving).await?;
+        let derived = self.engine.get().await?.run(deriving).await?;
         Ok(self.datasets.replace(input.job_id(), derived).describe())
     }
 
