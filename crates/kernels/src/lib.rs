@@ -30,7 +30,7 @@ pub use cpu::hash::ValueCounts;
 pub use cpu::normalize::{Fit, Survey, apply, apply_in_place, fit, fit_column, survey};
 pub use cpu::passes::{Pass, Passes, Share};
 pub use cpu::profile::{
-    Location, Profile, ProfileOptions, Profiling, profile, profile_column, profile_sorted,
+    Location, Profile, ProfileOptions, Profiling, profile, profile_column, profile_sorted, profile_surveyed,
 };
 pub use cpu::scan::{BlockScan, InMemory};
 pub use cpu::simd::Instructions;

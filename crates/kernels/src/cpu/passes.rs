@@ -132,15 +132,18 @@ impl SurveyShare {
     }
 }
 
-/// Moments, order statistics, and counters for the mode.
+/// Moments, unless they are known, order statistics, and counters for the mode.
 #[derive(Clone)]
 pub struct FirstPass {
+    /// Whether moments are wanted: not of a column whose survey has them.
+    pub(crate) moments: bool,
     pub(crate) brackets: Brackets,
     pub(crate) frequent: Arc<Frequent>,
 }
 
 /// Block moments, counts and candidates for order statistics, and hash counters.
 pub struct FirstShare {
+    pub(crate) moments: bool,
     pub(crate) blocks: Vec<(u64, Moments)>,
     pub(crate) bracketed: Bracketed,
     pub(crate) hashed: HashCounters,
@@ -155,13 +158,15 @@ pub(crate) struct FirstFindings {
 
 impl FirstPass {
     /// Drawn up by a sample of the column.
-    pub(crate) fn new(sample: &Sample) -> FirstPass {
+    pub(crate) fn new(sample: &Sample, moments: bool) -> FirstPass {
         let shares = PERCENTILES.map(|p| f64::from(p) / 100.0);
-        FirstPass { brackets: Brackets::around(&shares, sample), frequent: Arc::new(Frequent::of(sample)) }
+        let brackets = Brackets::around(&shares, sample);
+        FirstPass { moments, brackets, frequent: Arc::new(Frequent::of(sample)) }
     }
 
     fn begin(&self) -> FirstShare {
         FirstShare {
+            moments: self.moments,
             blocks: Vec::new(),
             bracketed: self.brackets.begin(),
             hashed: HashCounters::begin(&self.frequent),
@@ -185,7 +190,9 @@ impl FirstPass {
 
 impl FirstShare {
     fn add(&mut self, block: u64, values: &[f64]) {
-        self.blocks.push((block, Moments::of_block(values)));
+        if self.moments {
+            self.blocks.push((block, Moments::of_block(values)));
+        }
         for rows in values.chunks(ROWS) {
             self.bracketed.add(rows);
             self.hashed.add(rows);

@@ -8,6 +8,7 @@
 use crate::brackets::{Bracketed, Brackets, Ranks};
 use crate::cpu::below::CountsBelow;
 use crate::cpu::hash::{Hashed, ValueCounts};
+use crate::cpu::normalize::Survey;
 use crate::cpu::partition::Round;
 use crate::cpu::passes::{FirstFindings, FirstPass, Pass, Passes, SecondPass, Share};
 use crate::cpu::scan::{InMemory, infallible};
@@ -85,7 +86,22 @@ pub fn profile_column<C: Passes>(
     sample: &Sample,
     options: ProfileOptions,
 ) -> Result<Profile, C::Error> {
-    let mut profiling = Profiling::new(sample.clone(), options);
+    driven(column, Profiling::new(sample.clone(), options))
+}
+
+/// As [`profile_column`], of a column that was surveyed: its moments are those of the survey.
+///
+/// # Errors
+/// Whatever stops the column from being read.
+pub fn profile_surveyed<C: Passes>(
+    column: &C,
+    survey: &Survey,
+    options: ProfileOptions,
+) -> Result<Profile, C::Error> {
+    driven(column, Profiling::of_survey(survey.clone(), options))
+}
+
+fn driven<C: Passes>(column: &C, mut profiling: Profiling) -> Result<Profile, C::Error> {
     loop {
         let shares = match profiling.pass() {
             Some(pass) => column.go_over(pass)?,
@@ -103,6 +119,8 @@ pub struct Profiling {
     sample: Sample,
     options: ProfileOptions,
     next: Option<Pass>,
+    /// Known from the first pass on, where no survey has told them.
+    moments: Option<MomentSummary>,
     first: Option<FirstFindings>,
     ranks: Option<Ranks>,
     location: Option<Location>,
@@ -114,11 +132,21 @@ pub struct Profiling {
 impl Profiling {
     /// The sample is of the same column.
     pub fn new(sample: Sample, options: ProfileOptions) -> Profiling {
-        let next = Some(Pass::First(FirstPass::new(&sample)));
+        Profiling::begun(sample, None, options)
+    }
+
+    /// The survey is of the same column.
+    pub fn of_survey(survey: Survey, options: ProfileOptions) -> Profiling {
+        Profiling::begun(survey.sample, Some(survey.moments), options)
+    }
+
+    fn begun(sample: Sample, moments: Option<MomentSummary>, options: ProfileOptions) -> Profiling {
+        let next = Some(Pass::First(FirstPass::new(&sample, moments.is_none())));
         Profiling {
             sample,
             options,
             next,
+            moments,
             first: None,
             ranks: None,
             location: None,
@@ -149,7 +177,7 @@ impl Profiling {
     }
 
     fn take_first(&mut self, first: FirstFindings) {
-        let moments = first.moments.summary();
+        let moments = self.moments.get_or_insert_with(|| first.moments.summary());
         let wanted = ranks_of(&PERCENTILES, moments.count);
         let ranks = first.bracketed.ranks(&wanted, moments.count, moments.negative_infinite);
         self.values = first.hashed.runs();
@@ -159,20 +187,19 @@ impl Profiling {
 
     fn take_missed(&mut self, brackets: &Brackets, shares: Vec<Share>) {
         let all = brackets.total(shares);
-        let (Some(first), Some(ranks)) = (&self.first, self.ranks.take()) else { return };
-        let moments = first.moments.summary();
+        let (Some(moments), Some(ranks)) = (&self.moments, self.ranks.take()) else { return };
         let later = all.ranks(&ranks.missed(), moments.count, moments.negative_infinite);
         self.take_ranks(ranks.refined_by(later));
     }
 
     fn take_ranks(&mut self, ranks: Ranks) {
-        let Some(first) = &self.first else { return };
+        let (Some(first), Some(moments)) = (&self.first, &self.moments) else { return };
         if !ranks.is_complete() {
             self.next = Some(Pass::Missed(Brackets::of_missed(&ranks, &self.sample)));
             self.ranks = Some(ranks);
             return;
         }
-        let location = Location::of(first.moments.summary(), &ranks);
+        let location = Location::of(moments.clone(), &ranks);
         let thresholds = location.thresholds();
         self.rounds = first.hashed.rounds(self.options);
         self.location = Some(location);

@@ -69,7 +69,11 @@ impl Running {
         let mut running = Running {
             gpu: gpu.clone(),
             pass: pass.clone(),
-            moments: matches!(pass, Pass::Moments | Pass::Survey(_) | Pass::First(_)),
+            moments: match pass {
+                Pass::Moments | Pass::Survey(_) => true,
+                Pass::First(first) => first.moments,
+                Pass::Missed(_) | Pass::Second(_) => false,
+            },
             states: Vec::new(),
             counting: None,
             hashing: None,
@@ -160,6 +164,7 @@ impl Running {
                 let counters = self.hashing.map(|hashing| hashing.finish(stream)).transpose()?;
                 let hashed = HashCounters::of_device(&pass.frequent, &counters.unwrap_or_default());
                 Share::First(FirstShare {
+                    moments: pass.moments,
                     blocks,
                     bracketed: taken(pass.brackets.begin(), &bins, gathered),
                     hashed,

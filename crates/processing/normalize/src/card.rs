@@ -101,7 +101,7 @@ pub(crate) fn fit_on_card(
     let (surveys, resident) = survey_columns(gpu, &scanned)?;
     let fit = |column: usize| {
         let (scanned, survey) = (&scanned[column], &surveys[column]);
-        scanned.keep_sample(&survey.sample);
+        scanned.keep_survey(survey);
         match source.rows() <= FEW_ROWS {
             true => fit_column(method, scanned, survey).map_err(NotFitted::Source),
             false => Ok(fit_column(method, &resident.column(column, scanned), survey)?),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use caudal_core::Result;
 use caudal_core::ports::StageInput;
 use caudal_core::results::{Columns, NormalizedColumn, ScalerParameters, WrittenValue};
-use caudal_kernels::{Fit, Method, apply, apply_in_place, fit_column, survey};
+use caudal_kernels::{Fit, Method, apply, apply_in_place, fit_column};
 use caudal_storage::{BLOCK_ROWS, Filler, Source, SourceColumn, Steps};
 use rayon::prelude::*;
 
@@ -36,9 +36,7 @@ impl Fitted {
         let fit = |column| {
             let control = steps.control();
             let scanned = SourceColumn { source: &source, column, control: &control };
-            let surveyed = survey(&scanned)?;
-            scanned.keep_sample(&surveyed.sample);
-            fit_column(method, &scanned, &surveyed)
+            fit_column(method, &scanned, scanned.survey()?)
         };
         let fits: Result<Vec<Fit>> = (0..source.columns()).into_par_iter().map(fit).collect();
         Ok(Fitted { fits: fits?, source, card: None })

@@ -9,7 +9,7 @@ use caudal_core::ports::{Pipeline, StageInput};
 use caudal_core::request::StatisticsLevel;
 use caudal_core::results::{ColumnStatistics, Columns, PipelineResult};
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_kernels::{column_moments, profile_column};
+use caudal_kernels::{column_moments, profile_surveyed};
 use caudal_storage::{Datasets, Source, SourceColumn, Steps};
 use rayon::prelude::*;
 
@@ -64,7 +64,7 @@ pub(crate) fn profile(
     let profiled = |column| {
         let control = steps.control();
         let scanned = SourceColumn { source, column, control: &control };
-        let profile = profile_column(&scanned, &scanned.sample()?, options)?;
+        let profile = profile_surveyed(&scanned, scanned.survey()?, options)?;
         let written = normalized.map(|source| {
             let control = steps.control();
             column_moments(&SourceColumn { source, column, control: &control })

@@ -1,7 +1,7 @@
 //! One column of a source, as the kernels go over it.
 
-use caudal_core::{Error, Result};
-use caudal_kernels::{BlockScan, Sample, survey};
+use caudal_core::{Error, ErrorKind, Result};
+use caudal_kernels::{BlockScan, Sample, Survey, survey};
 
 use super::{ScanControl, Source, scan};
 
@@ -33,26 +33,36 @@ impl BlockScan for SourceColumn<'_> {
 }
 
 impl SourceColumn<'_> {
-    /// A sample of the column: the one that an earlier scan took along, one drawn from memory, or one that a scan is
-    /// made for.
+    /// A survey of the column: the one that an earlier stage made, or one that a scan is made for.
+    ///
+    /// # Errors
+    /// Those of [`scan`].
+    pub fn survey(&self) -> Result<&Survey> {
+        let kept = self.source.surveys.get(self.column);
+        let kept = kept.ok_or_else(|| Error::new(ErrorKind::Internal, "there is no such column"))?;
+        if let Some(survey) = kept.get() {
+            return Ok(survey);
+        }
+        let found = survey(self)?;
+        // Whoever else made one found the same.
+        Ok(kept.get_or_init(|| found))
+    }
+
+    /// A sample of the column: that of its survey, or one drawn from memory.
     ///
     /// # Errors
     /// Those of [`scan`].
     pub fn sample(&self) -> Result<Sample> {
-        if let Some(sample) = self.source.samples.get(self.column).and_then(|sample| sample.get()) {
-            return Ok(sample.clone());
+        let surveyed = self.source.surveys.get(self.column).is_some_and(|survey| survey.get().is_some());
+        match self.source.slice(self.column, 0..self.rows()) {
+            Some(values) if !surveyed => Ok(Sample::of(values)),
+            _ => Ok(self.survey()?.sample.clone()),
         }
-        let sample = match self.source.slice(self.column, 0..self.rows()) {
-            Some(values) => Sample::of(values),
-            None => survey(self)?.sample,
-        };
-        self.keep_sample(&sample);
-        Ok(sample)
     }
 
-    /// Keeps a sample for later scans of the column.
-    pub fn keep_sample(&self, sample: &Sample) {
-        // Any sample of the column is as good as another.
-        let _ = self.source.samples.get(self.column).map(|kept| kept.set(sample.clone()));
+    /// Keeps a survey that was made on another device.
+    pub fn keep_survey(&self, survey: &Survey) {
+        // Any survey of the column is as good as another.
+        let _ = self.source.surveys.get(self.column).map(|kept| kept.set(survey.clone()));
     }
 }

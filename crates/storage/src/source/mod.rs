@@ -24,7 +24,7 @@ use std::sync::OnceLock;
 
 use caudal_core::job::SourceDescription;
 use caudal_core::{Error, ErrorKind, Result};
-use caudal_kernels::{KeptBlocks, Sample};
+use caudal_kernels::{KeptBlocks, Survey};
 
 pub use self::batches::{Batch, BatchReader};
 pub(crate) use self::budget::Budget;
@@ -47,8 +47,8 @@ pub struct Source {
     layout: Box<dyn Layout>,
     /// Of each column, once they are known.
     inexact_integers: Vec<OnceLock<u64>>,
-    /// Of each column, once somebody has taken one.
-    samples: Vec<OnceLock<Sample>>,
+    /// Of each column, once somebody has made one.
+    surveys: Vec<OnceLock<Survey>>,
     /// Of each column, what was decoded, where there is room for it.
     kept: Vec<OnceLock<KeptBlocks>>,
     keeps: bool,
@@ -82,9 +82,9 @@ impl Source {
     pub(crate) fn new(description: SourceDescription, layout: Box<dyn Layout>) -> Source {
         let known = |column| layout.inexact_integers(column).map_or_else(OnceLock::new, OnceLock::from);
         let inexact_integers = (0..description.columns.len()).map(known).collect();
-        let samples = description.columns.iter().map(|_| OnceLock::new()).collect();
+        let surveys = description.columns.iter().map(|_| OnceLock::new()).collect();
         let kept = description.columns.iter().map(|_| OnceLock::new()).collect();
-        Source { description, layout, inexact_integers, samples, kept, keeps: false }
+        Source { description, layout, inexact_integers, surveys, kept, keeps: false }
     }
 
     /// Keeps what scans decode for the scans that come, where all of it takes no more than so many bytes.
