@@ -9,6 +9,7 @@ mod buffers;
 pub(crate) mod encode;
 mod export;
 mod parquet_part;
+mod part_file;
 mod read_back;
 mod text;
 
@@ -29,6 +30,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::buffers::Buffers;
 use self::encode::Slice;
+use self::parquet_part::Sink;
+use self::part_file::PartFile;
 pub(crate) use self::read_back::opener;
 pub use self::text::json_array;
 use crate::bucket::failed;
@@ -128,15 +131,25 @@ impl Datasets {
         number: usize,
     ) -> Result<Part> {
         input.cancel.check()?;
-        let (format, count) = (making.format, making.rows.end - making.rows.start);
-        let content = encoded(move || making.content(&buffers)).await?;
+        let (format, rows) = (making.format, making.rows.end - making.rows.start);
         let place = keys::normalized_part(input.job_id(), number, keys::part_extension(format));
         let name = place.filename().unwrap_or_default().to_owned();
-        let part = Part { name: name.clone(), rows: count, bytes: content.len() as u64 };
-        let attempt = keys::attempt(input.job_id(), STAGE, input.attempt).join(name);
-        self.bucket.put(&attempt, content).await?;
+        let attempt = keys::attempt(input.job_id(), STAGE, input.attempt).join(name.as_str());
+        let bytes = match self.bucket.file(&attempt).filter(|_| format == OutputFormat::Parquet) {
+            Some(file) => {
+                self.bucket.is_there()?;
+                let key = attempt.clone();
+                encoded(move || making.into_file(&file, key)).await?
+            }
+            None => {
+                let content = encoded(move || making.content(&buffers)).await?;
+                let bytes = content.len() as u64;
+                self.bucket.put(&attempt, content).await?;
+                bytes
+            }
+        };
         self.bucket.store().copy(&attempt, &place).await.map_err(|e| failed("copy", &place, e))?;
-        Ok(part)
+        Ok(Part { name, rows, bytes })
     }
 
     /// Makes files that lie in a folder of the bucket the normalised data: one document, or parts in order.
@@ -231,6 +244,32 @@ impl Making {
         };
         Ok(content.into())
     }
+
+    /// Writes the part, which is Parquet, into a file that is the object `key`; returns how many bytes it has.
+    fn into_file(self, file: &std::path::Path, key: Path) -> Result<u64> {
+        let mut part = LocalPart { file: PartFile::begin(file).map_err(|e| unwritten(&key, e))?, key };
+        let bytes = parquet_part::write(&self.names, self.rows, &*self.fill, &mut part)?;
+        let LocalPart { file, key } = part;
+        file.finish().map_err(|e| unwritten(&key, e))?;
+        Ok(bytes)
+    }
+}
+
+/// A part in a file, and the object that it is going to be.
+struct LocalPart {
+    file: PartFile,
+    key: Path,
+}
+
+impl Sink for LocalPart {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.put(bytes).map_err(|e| unwritten(&self.key, e))
+    }
+}
+
+fn unwritten(key: &Path, error: std::io::Error) -> Error {
+    let error = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
+    failed("write", key, error)
 }
 
 enum Stored {

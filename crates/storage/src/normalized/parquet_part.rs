@@ -30,11 +30,43 @@ pub fn most_bytes(columns: usize, rows: usize) -> usize {
     columns * (rows * 8 + rows / 8 + rows.div_ceil(PAGE_ROWS) * 64 + 512) + 1024
 }
 
-/// Writes some rows of the named columns as one file of one row group into an empty `content`.
-pub fn write(names: &[String], rows: Range<u64>, fill: &FillRows, content: &mut Vec<u8>) -> Result<()> {
+/// Where a part's bytes go.
+pub trait Sink {
+    /// # Errors
+    /// Where they are not taken.
+    fn put(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A part in the making.
+struct Out<'s> {
+    sink: &'s mut dyn Sink,
+    /// Bytes that were put.
+    at: usize,
+}
+
+impl Out<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.at += bytes.len();
+        self.sink.put(bytes)
+    }
+}
+
+/// Writes some rows of the named columns as one file of one row group; returns how many bytes it has.
+///
+/// # Errors
+/// Those of `fill` and of the sink.
+pub fn write(names: &[String], rows: Range<u64>, fill: &FillRows, sink: &mut dyn Sink) -> Result<u64> {
     let count = (rows.end - rows.start) as usize;
     let schema = schema(names).map_err(|e| unwritable(&e))?;
-    content.extend_from_slice(MAGIC);
+    let mut out = Out { sink, at: 0 };
+    out.put(MAGIC)?;
     let mut chunks = Vec::with_capacity(names.len());
     let mut page = Page { rows: vec![0.0; PAGE_ROWS.min(count)], ..Page::default() };
     for (column, name) in names.iter().enumerate() {
@@ -42,11 +74,13 @@ pub fn write(names: &[String], rows: Range<u64>, fill: &FillRows, content: &mut 
         let first = count.min(PAGE_ROWS);
         filler(&mut page.rows[..first])?;
         chunks.push(match repeats(&page.rows[..first]) {
-            true => repeating(name, &mut *filler, count, &mut page.rows, content)?,
-            false => plain(&schema, column, &mut *filler, count, &mut page, content)?,
+            true => repeating(name, &mut *filler, count, &mut page.rows, &mut out)?,
+            false => plain(&schema, column, &mut *filler, count, &mut page, &mut out)?,
         });
     }
-    footer(schema, chunks, count, content).map_err(|e| unwritable(&e))
+    let footer = footer(schema, chunks, count).map_err(|e| unwritable(&e))?;
+    out.put(&footer)?;
+    Ok(out.at as u64)
 }
 
 fn schema(names: &[String]) -> Result<SchemaDescPtr, ParquetError> {
@@ -69,6 +103,7 @@ struct Page {
     /// A bit for each row that is there.
     there: Vec<u64>,
     levels: Vec<u8>,
+    header: Vec<u8>,
 }
 
 /// Appends a column as it is; the first of its rows are made already.
@@ -78,18 +113,18 @@ fn plain(
     filler: &mut Filler,
     count: usize,
     page: &mut Page,
-    content: &mut Vec<u8>,
+    out: &mut Out<'_>,
 ) -> Result<ColumnChunkMetaData> {
-    let begin = content.len();
+    let begin = out.at;
     let mut made = count.min(PAGE_ROWS);
-    page.append(made, content);
+    page.put(made, out)?;
     while made < count {
         let next = (count - made).min(PAGE_ROWS);
         filler(&mut page.rows[..next])?;
-        page.append(next, content);
+        page.put(next, out)?;
         made += next;
     }
-    let size = (content.len() - begin) as i64;
+    let size = (out.at - begin) as i64;
     ColumnChunkMetaData::builder(schema.column(column))
         .set_compression(Compression::UNCOMPRESSED)
         .set_encodings(vec![Encoding::PLAIN, Encoding::RLE])
@@ -102,9 +137,9 @@ fn plain(
 }
 
 impl Page {
-    /// Appends a page of the first `count` rows; missing ones are told by their levels alone.
-    fn append(&mut self, count: usize, content: &mut Vec<u8>) {
-        let rows = &self.rows[..count];
+    /// Writes a page of the first `count` rows, which are lost by that; missing ones are told by their levels alone.
+    fn put(&mut self, count: usize, out: &mut Out<'_>) -> Result<()> {
+        let rows = &mut self.rows[..count];
         let mut missing = 0;
         self.there.clear();
         self.there.extend(rows.chunks(64).map(|rows| {
@@ -121,27 +156,38 @@ impl Page {
         levels::encode(count, &self.there, &mut self.levels);
         let size = (self.levels.len() + (count - missing) * 8) as i64;
         let header = PageHeader { kind: DATA_PAGE, size, values: count as i64, encoding: PLAIN, levels: RLE };
-        header.write(content);
-        content.extend_from_slice(&self.levels);
-        if missing == 0 {
-            return append(rows, content);
+        self.header.clear();
+        header.write(&mut self.header);
+        self.header.extend_from_slice(&self.levels);
+        out.put(&self.header)?;
+        if missing > 0 {
+            close_gaps(rows, &self.there);
         }
-        for (rows, there) in rows.chunks(64).zip(&self.there) {
-            match there.count_ones() as usize == rows.len() {
-                true => append(rows, content),
-                false => {
-                    rows.iter().filter(|x| !x.is_nan()).for_each(|x| append(std::slice::from_ref(x), content))
-                }
-            }
-        }
+        let values = &mut rows[..count - missing];
+        // Nothing happens to them on most machines.
+        values.iter_mut().for_each(|x| *x = f64::from_bits(x.to_bits().to_le()));
+        out.put(values.to_byte_slice())
     }
 }
 
-/// Appends numbers in the order of bytes that the format has.
-fn append(values: &[f64], content: &mut Vec<u8>) {
-    match cfg!(target_endian = "little") {
-        true => content.extend_from_slice(values.to_byte_slice()),
-        false => values.iter().for_each(|x| content.extend_from_slice(&x.to_le_bytes())),
+/// Moves the rows that are there to the front, in order.
+fn close_gaps(rows: &mut [f64], there: &[u64]) {
+    let mut at = 0;
+    for (i, word) in there.iter().enumerate() {
+        let (first, present) = (i * 64, word.count_ones() as usize);
+        let end = rows.len().min(first + 64);
+        if present == end - first {
+            if at < first {
+                rows.copy_within(first..end, at);
+            }
+            at += present;
+            continue;
+        }
+        for row in first..end {
+            // Written whether it is there or not, which spares a branch that is hard to foresee.
+            rows[at] = rows[row];
+            at += (word >> (row % 64) & 1) as usize;
+        }
     }
 }
 
@@ -151,7 +197,7 @@ fn repeating(
     filler: &mut Filler,
     count: usize,
     rows: &mut [f64],
-    content: &mut Vec<u8>,
+    out: &mut Out<'_>,
 ) -> Result<ColumnChunkMetaData> {
     let (bytes, chunk) = dictionary(name, filler, count, rows)?;
     let (begin, length) = chunk.byte_range();
@@ -159,8 +205,8 @@ fn repeating(
     let missing = || unwritable(&"a column is not where its writer says");
     let written = usize::try_from(begin).ok().zip(usize::try_from(end).ok());
     let written = written.and_then(|(begin, end)| bytes.get(begin..end)).ok_or_else(missing)?;
-    let moved = content.len() as i64 - begin as i64;
-    content.extend_from_slice(written);
+    let moved = out.at as i64 - begin as i64;
+    out.put(written)?;
     let (dictionary, data) = (chunk.dictionary_page_offset(), chunk.data_page_offset());
     chunk
         .into_builder()
@@ -216,8 +262,7 @@ fn footer(
     schema: SchemaDescPtr,
     chunks: Vec<ColumnChunkMetaData>,
     rows: usize,
-    content: &mut Vec<u8>,
-) -> Result<(), ParquetError> {
+) -> Result<Vec<u8>, ParquetError> {
     let size = chunks.iter().map(ColumnChunkMetaData::uncompressed_size).sum();
     let group = RowGroupMetaData::builder(schema.clone())
         .set_num_rows(rows as i64)
@@ -228,5 +273,7 @@ fn footer(
         .build()?;
     let file = FileMetaData::new(1, rows as i64, Some(AUTHOR.into()), None, schema, None);
     let metadata = ParquetMetaDataBuilder::new(file).add_row_group(group).build();
-    ParquetMetaDataWriter::new(content, &metadata).finish()
+    let mut footer = Vec::new();
+    ParquetMetaDataWriter::new(&mut footer, &metadata).finish()?;
+    Ok(footer)
 }
