@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use crate::cpu::below::{CountsBelow, Toggles};
+use crate::cpu::below::{CountAndGather, CountsBelow, Toggles};
 use crate::cpu::passes::Share;
 use crate::key::{key_of, value_of};
 use crate::sample::Sample;
@@ -42,6 +42,8 @@ pub struct Brackets {
 pub struct Bracketed {
     counts: CountsBelow,
     toggles: Toggles,
+    /// Where both are done together.
+    together: Option<CountAndGather>,
     gathered: Vec<f64>,
 }
 
@@ -122,11 +124,9 @@ impl Brackets {
 
     /// An empty count for one worker.
     pub fn begin(&self) -> Bracketed {
-        Bracketed {
-            counts: CountsBelow::new(self.thresholds.clone()),
-            toggles: self.toggles.clone(),
-            gathered: Vec::new(),
-        }
+        let (counts, toggles) = (CountsBelow::new(self.thresholds.clone()), self.toggles.clone());
+        let together = CountAndGather::new(&counts, &toggles);
+        Bracketed { counts, toggles, together, gathered: Vec::new() }
     }
 }
 
@@ -139,8 +139,13 @@ impl Bracketed {
 
     /// Counts and gathers from the rows of a block, or of any part of a column.
     pub fn add(&mut self, values: &[f64]) {
-        self.counts.add(values);
-        self.toggles.gather(values, &mut self.gathered);
+        match &mut self.together {
+            Some(together) => together.add(values, &mut self.counts, &mut self.gathered),
+            None => {
+                self.counts.add(values);
+                self.toggles.gather(values, &mut self.gathered);
+            }
+        }
     }
 
     /// Bytes that are held.
