@@ -207,7 +207,7 @@ fn count_rows_portable(values: &[f64], places: &[[u64; WAYS]; SETS], counters: &
 
 /// The same with eight hashes and four comparisons at a time.
 #[cfg(target_arch = "x86_64")]
-mod avx512 {
+pub(crate) mod avx512 {
     use std::arch::x86_64::*;
 
     use super::{BITS, BUCKETS, COUNTERS, FACTOR, SETS, WAYS, count_rows_portable};
@@ -230,6 +230,18 @@ mod avx512 {
             }
         }
         count_rows_portable(rest, places, counters);
+    }
+
+    /// The bucket of each row's hash, whatever the row is.
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2")]
+    #[inline]
+    pub fn buckets_of(row: &[f64; LANES]) -> __m512i {
+        // SAFETY: a row has eight numbers.
+        let x = unsafe { _mm512_add_pd(_mm512_loadu_pd(row.as_ptr()), _mm512_setzero_pd()) };
+        let word = _mm512_castpd_si512(x);
+        let folded = _mm512_xor_si512(word, _mm512_srli_epi64::<32>(word));
+        let hash = _mm512_mullo_epi64(folded, _mm512_set1_epi64(FACTOR as i64));
+        _mm512_srli_epi64::<{ 64 - BITS }>(hash)
     }
 
     /// The bits of each row, and the set and bucket of its hash.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::cpu::hash::{BUCKETS, Frequent, Tally, ValueCounts, bucket_of, hash_of};
-use crate::cpu::simd::for_each_instruction_set;
+use crate::cpu::simd::{Instructions, for_each_instruction_set};
 use crate::huge_pages::zeroed;
 
 /// Values of a part, about: its table then fits into the second cache.
@@ -178,16 +178,11 @@ impl Sender {
             }
             return;
         }
-        let mut marks = [0; ROWS];
+        let few: [u64; FEW] = std::array::from_fn(|i| few[i.min(few.len() - 1)]);
+        let mut kept = [0.0; ROWS];
         for rows in values.chunks(ROWS) {
-            let marks = &mut marks[..rows.len()];
-            mark_buckets(rows, few, marks);
-            // Hardly any row takes part.
-            for (rows, marks) in rows.chunks(LINE).zip(marks.chunks(LINE)) {
-                if marks.iter().fold(0, |any, mark| any | mark) != 0 {
-                    rows.iter().for_each(|x| self.send_one(*x));
-                }
-            }
+            let count = rows_in_buckets(rows, &few, &mut kept);
+            kept[..count].iter().for_each(|x| self.send_one(*x));
         }
     }
 
@@ -228,17 +223,65 @@ impl Sender {
     }
 }
 
+/// Writes the rows that fall into one of the buckets, and perhaps some beside them, to the front of `out`; returns how many
+/// they are.
+fn rows_in_buckets(rows: &[f64], buckets: &[u64; FEW], out: &mut [f64; ROWS]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if Instructions::in_use() == Instructions::Avx512 {
+        // SAFETY: the processor has the instructions.
+        return unsafe { avx512::rows_in_buckets(rows, buckets, out) };
+    }
+    let mut marks = [0; ROWS];
+    let marks = &mut marks[..rows.len()];
+    mark_buckets(rows, buckets, marks);
+    let mut end = 0;
+    for (rows, marks) in rows.chunks(LINE).zip(marks.chunks(LINE)) {
+        // Hardly any row takes part.
+        if marks.iter().fold(0, |any, mark| any | mark) != 0 {
+            out[end..end + rows.len()].copy_from_slice(rows);
+            end += rows.len();
+        }
+    }
+    end
+}
+
 for_each_instruction_set! {
     /// Sets a row's mark to 1 where it falls into one of the buckets.
-    fn mark_buckets(rows: &[f64], buckets: &[u64], marks: &mut [u64]) = mark_buckets_portable;
+    fn mark_buckets(rows: &[f64], buckets: &[u64; FEW], marks: &mut [u64]) = mark_buckets_portable;
 }
 
 #[inline(always)]
-fn mark_buckets_portable(rows: &[f64], buckets: &[u64], marks: &mut [u64]) {
-    marks.fill(0);
+fn mark_buckets_portable(rows: &[f64], buckets: &[u64; FEW], marks: &mut [u64]) {
     for bucket in buckets {
         for (mark, x) in marks.iter_mut().zip(rows) {
             *mark |= u64::from(bucket_of(hash_of(*x)) as u64 == *bucket);
         }
+    }
+}
+
+/// The same with eight hashes at a time.
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::{FEW, LINE, ROWS};
+    use crate::cpu::hash::avx512::buckets_of;
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub fn rows_in_buckets(rows: &[f64], buckets: &[u64; FEW], out: &mut [f64; ROWS]) -> usize {
+        let wanted = buckets.map(|bucket| _mm512_set1_epi64(bucket as i64));
+        let mut end = 0;
+        let (lane_rows, rest) = rows.as_chunks::<LINE>();
+        for row in lane_rows {
+            let found = buckets_of(row);
+            let any = wanted.iter().fold(0, |any, wanted| any | _mm512_cmpeq_epi64_mask(found, *wanted));
+            // Hardly any row takes part.
+            if any != 0 {
+                out[end..end + LINE].copy_from_slice(row);
+                end += LINE;
+            }
+        }
+        out[end..end + rest.len()].copy_from_slice(rest);
+        end + rest.len()
     }
 }
