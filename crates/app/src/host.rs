@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is where the ports Clock and Ids meet the system")]
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 #[cfg(any(feature = "emr", feature = "orchestrator"))]
@@ -57,6 +58,10 @@ pub fn cores() -> usize {
 /// # Errors
 /// `InvalidRequest` where the system does not say, so that the setting has to.
 pub fn memory() -> Result<u64> {
+    static MEMORY: OnceLock<u64> = OnceLock::new();
+    if let Some(known) = MEMORY.get() {
+        return Ok(*known);
+    }
     let mut system = sysinfo::System::new().map_err(|e| {
         Error::new(ErrorKind::InvalidRequest, "this system does not say how much memory it has")
             .hint("set processing.memory_limit to a size such as \"4GB\"")
@@ -64,5 +69,6 @@ pub fn memory() -> Result<u64> {
     })?;
     system.refresh_memory();
     let machine = system.total_memory();
-    Ok(system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine)))
+    let usable = system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine));
+    Ok(*MEMORY.get_or_init(|| usable))
 }
