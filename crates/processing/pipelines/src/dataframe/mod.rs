@@ -102,12 +102,7 @@ impl Engine {
         let threads = threads.build().map_err(|e| {
             Error::new(ErrorKind::Internal, "the dataframe threads cannot be started").cause(e)
         })?;
-        Ok(Engine {
-            threads: Some(threads),
-            parallel: OnceLock::new(),
-            single: OnceLock::new(),
-            partitions,
-        })
+        Ok(Engine { threads: Some(threads), parallel: OnceLock::new(), single: OnceLock::new(), partitions })
     }
 
     /// Profiles every column; `normalized` has the same columns, in the same order. `memory` is in bytes.
