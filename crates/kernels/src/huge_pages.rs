@@ -19,6 +19,13 @@ pub fn column(length: usize) -> Vec<f64> {
     values
 }
 
+/// Zeros that take no memory before they are reached.
+pub fn bytes(length: usize) -> Vec<u8> {
+    let bytes = vec![0; length];
+    advise(&bytes);
+    bytes
+}
+
 /// An empty vector with room for `capacity` elements.
 pub fn with_room<T>(capacity: usize) -> Vec<T> {
     let mut elements = Vec::with_capacity(capacity);

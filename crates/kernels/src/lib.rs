@@ -36,7 +36,7 @@ pub use cpu::scan::{BlockScan, InMemory};
 pub use cpu::simd::Instructions;
 pub use cpu::sorted::Sorted;
 pub use histogram::{HistogramBins, histogram_edges};
-pub use huge_pages::{column as huge_column, with_room as huge_room};
+pub use huge_pages::{bytes as huge_bytes, column as huge_column, with_room as huge_room};
 pub use kept_blocks::KeptBlocks;
 pub use key::{key_of, value_of};
 pub use moments::{Moments, merge_blocks};

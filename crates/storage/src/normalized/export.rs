@@ -163,10 +163,10 @@ impl Datasets {
                         _ => out.push(b','),
                     }
                     if part == 0 {
-                        text::json_name(&manifest.columns[column], &mut out);
+                        out.extend_from_slice(text::json_name(&manifest.columns[column]).as_bytes());
                         out.extend_from_slice(b":[");
                     }
-                    text::json_elements(&values, &mut out);
+                    out.extend_from_slice(&text::json_elements(&values));
                     if (column, part) == last {
                         out.extend_from_slice(b"]}}");
                     }

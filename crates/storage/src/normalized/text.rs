@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use caudal_core::Result;
 use caudal_core::cell::Cell;
-use caudal_kernels::huge_room;
+use caudal_kernels::huge_bytes;
 use rayon::prelude::*;
 
 use super::encode::{Slice, damaged};
@@ -15,19 +15,25 @@ use crate::datasets::{Number, number};
 
 /// `[1.0,null,"Infinity"]`, by all threads where there are many values.
 pub fn json_array(values: &[f64]) -> Vec<u8> {
-    let mut out = room(values.len());
+    let mut out = Text::with_room(values.len() * NUMBER_BYTES);
     append_array(values, &mut out);
-    out
+    out.finish()
 }
 
-fn append_array(values: &[f64], out: &mut Vec<u8>) {
-    out.push(b'[');
-    json_elements(values, out);
-    out.push(b']');
+fn append_array(values: &[f64], out: &mut Text) {
+    out.push(b"[");
+    append_elements(values, out);
+    out.push(b"]");
 }
 
 /// The elements alone, with a comma between each two.
-pub fn json_elements(values: &[f64], out: &mut Vec<u8>) {
+pub fn json_elements(values: &[f64]) -> Vec<u8> {
+    let mut out = Text::with_room(values.len() * NUMBER_BYTES);
+    append_elements(values, &mut out);
+    out.finish()
+}
+
+fn append_elements(values: &[f64], out: &mut Text) {
     in_blocks(values.len(), 1, out, |rows, out| {
         for row in rows {
             if row > 0 {
@@ -38,20 +44,50 @@ pub fn json_elements(values: &[f64], out: &mut Vec<u8>) {
     });
 }
 
-/// Numbers that one thread prints at a time, and threads' turns after which what they have printed is appended.
+/// A text in the making: what lies behind its end are zeros that take no memory before they are reached, so that many
+/// threads can write to it.
+struct Text {
+    bytes: Vec<u8>,
+    end: usize,
+}
+
+impl Text {
+    /// Room for so many bytes; more are made room for when they come.
+    fn with_room(bytes: usize) -> Text {
+        Text { bytes: huge_bytes(bytes + 4096), end: 0 }
+    }
+
+    /// The next bytes.
+    fn place(&mut self, length: usize) -> &mut [u8] {
+        let (begin, end) = (self.end, self.end + length);
+        if end > self.bytes.len() {
+            self.bytes.resize(end + end / 4, 0);
+        }
+        self.end = end;
+        &mut self.bytes[begin..end]
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.place(bytes.len()).copy_from_slice(bytes);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.end);
+        self.bytes
+    }
+}
+
+/// Numbers that one thread prints at a time, and threads' turns after which what they have printed is put together.
 const BLOCK: usize = 1 << 13;
 const TURNS: usize = 4;
 
 /// Appends what `print` says of all rows of so many columns, in order, by all threads where there are many.
-fn in_blocks(
-    rows: usize,
-    columns: usize,
-    out: &mut Vec<u8>,
-    print: impl Fn(Range<usize>, &mut Vec<u8>) + Sync,
-) {
+fn in_blocks(rows: usize, columns: usize, out: &mut Text, print: impl Fn(Range<usize>, &mut Vec<u8>) + Sync) {
     let block = (BLOCK / columns.max(1)).max(1);
     if rows <= block {
-        return print(0..rows, out);
+        let mut printed = Vec::new();
+        print(0..rows, &mut printed);
+        return out.push(&printed);
     }
     let mut printed = vec![Vec::new(); (rayon::current_num_threads() * TURNS).min(rows.div_ceil(block))];
     for begin in (0..rows).step_by(printed.len() * block) {
@@ -60,27 +96,59 @@ fn in_blocks(
             let first = (begin + i * block).min(rows);
             print(first..(first + block).min(rows), text);
         });
-        printed.iter().for_each(|text| out.extend_from_slice(text));
+        let mut place = out.place(printed.iter().map(Vec::len).sum());
+        let places: Vec<_> = printed
+            .iter()
+            .map(|text| {
+                let (mine, behind) = std::mem::take(&mut place).split_at_mut(text.len());
+                place = behind;
+                (mine, text)
+            })
+            .collect();
+        places.into_par_iter().for_each(|(place, text)| place.copy_from_slice(text));
     }
-}
-
-/// An empty text with room for so many numbers.
-fn room(numbers: usize) -> Vec<u8> {
-    huge_room(numbers * NUMBER_BYTES + 4096)
 }
 
 /// Bytes of a number with what stands around it, about.
 const NUMBER_BYTES: usize = 20;
 
-/// A name as a JSON string, appended.
-pub fn json_name(name: &str, out: &mut Vec<u8>) {
+/// Bytes of the longest number.
+const LONGEST: usize = 24;
+
+/// Appends a finite number. Most of the work besides finding its digits is to append so few bytes: they are written to a
+/// place of a fixed size, in pieces of fixed sizes.
+fn number_text(value: f64, out: &mut Vec<u8>) {
+    let mut buffer = zmij::Buffer::new();
+    let (text, begin) = (buffer.format_finite(value).as_bytes(), out.len());
+    out.extend_from_slice(&[0; LONGEST]);
+    let end = text.len();
+    match out[begin..].first_chunk_mut::<LONGEST>() {
+        Some(place) if (16..=LONGEST).contains(&end) => {
+            place[..16].copy_from_slice(&text[..16]);
+            place[end - 8..end].copy_from_slice(&text[end - 8..]);
+        }
+        Some(place) if (8..16).contains(&end) => {
+            place[..8].copy_from_slice(&text[..8]);
+            place[end - 8..end].copy_from_slice(&text[end - 8..]);
+        }
+        Some(place) if (4..8).contains(&end) => {
+            place[..4].copy_from_slice(&text[..4]);
+            place[end - 4..end].copy_from_slice(&text[end - 4..]);
+        }
+        _ => out[begin..begin + end].copy_from_slice(text),
+    }
+    out.truncate(begin + end);
+}
+
+/// A name as a JSON string.
+pub fn json_name(name: &str) -> String {
     // A string always has a JSON form.
-    out.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
+    serde_json::Value::from(name).to_string()
 }
 
 fn json_number(value: f64, out: &mut Vec<u8>) {
     match value {
-        x if x.is_finite() => out.extend_from_slice(zmij::Buffer::new().format_finite(x).as_bytes()),
+        x if x.is_finite() => number_text(x, out),
         x if x.is_nan() => out.extend_from_slice(b"null"),
         x if x > 0.0 => out.extend_from_slice(b"\"Infinity\""),
         _ => out.extend_from_slice(b"\"-Infinity\""),
@@ -89,25 +157,22 @@ fn json_number(value: f64, out: &mut Vec<u8>) {
 
 /// `{"columns": {…}}`: the whole data as one document.
 pub fn json_document(columns: &[Slice<'_>]) -> Vec<u8> {
-    let mut out = room(columns.iter().map(|(_, values)| values.len()).sum());
-    out.extend_from_slice(b"{\"columns\":{");
+    let mut out = Text::with_room(columns.iter().map(|(_, values)| values.len() * NUMBER_BYTES).sum());
+    out.push(b"{\"columns\":{");
     for (i, (name, values)) in columns.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        json_name(name, &mut out);
-        out.push(b':');
+        out.push(&key(i, name));
         append_array(values, &mut out);
     }
-    out.extend_from_slice(b"}}");
-    out
+    out.push(b"}}");
+    out.finish()
 }
 
 /// One object a line.
 pub fn ndjson(columns: &[Slice<'_>]) -> Vec<u8> {
     let rows = columns.first().map_or(0, |(_, values)| values.len());
     let keys: Vec<Vec<u8>> = columns.iter().enumerate().map(|(i, (name, _))| key(i, name)).collect();
-    let mut out = huge_room(rows * (keys.iter().map(|key| key.len() + NUMBER_BYTES).sum::<usize>() + 2));
+    let row = keys.iter().map(|key| key.len() + NUMBER_BYTES).sum::<usize>() + 2;
+    let mut out = Text::with_room(rows * row);
     in_blocks(rows, columns.len(), &mut out, |rows, out| {
         for row in rows {
             out.push(b'{');
@@ -118,28 +183,26 @@ pub fn ndjson(columns: &[Slice<'_>]) -> Vec<u8> {
             out.extend_from_slice(b"}\n");
         }
     });
-    out
+    out.finish()
 }
 
 /// A name with the comma before it and the colon behind it.
 fn key(position: usize, name: &str) -> Vec<u8> {
-    let mut key = if position > 0 { b",".to_vec() } else { Vec::new() };
-    json_name(name, &mut key);
-    key.push(b':');
-    key
+    let comma = if position > 0 { "," } else { "" };
+    format!("{comma}{}:", json_name(name)).into_bytes()
 }
 
 /// One line a row, missing values empty; a header line where it is wanted.
 pub fn csv(columns: &[Slice<'_>], header: bool) -> Vec<u8> {
     let rows = columns.first().map_or(0, |(_, values)| values.len());
-    let mut out = room(rows * columns.len());
+    let mut out = Text::with_room(rows * columns.len() * NUMBER_BYTES);
     if header {
         let names: Vec<_> = columns.iter().map(|(name, _)| csv_field(name)).collect();
-        out.extend_from_slice(names.join(",").as_bytes());
-        out.push(b'\n');
+        out.push(names.join(",").as_bytes());
+        out.push(b"\n");
     }
     in_blocks(rows, columns.len(), &mut out, |rows, out| rows.for_each(|row| csv_row(row, columns, out)));
-    out
+    out.finish()
 }
 
 fn csv_row(row: usize, columns: &[Slice<'_>], out: &mut Vec<u8>) {
@@ -159,7 +222,7 @@ fn csv_row(row: usize, columns: &[Slice<'_>], out: &mut Vec<u8>) {
 
 fn csv_number(value: f64, out: &mut Vec<u8>) {
     match value {
-        x if x.is_finite() => out.extend_from_slice(zmij::Buffer::new().format_finite(x).as_bytes()),
+        x if x.is_finite() => number_text(x, out),
         x if x.is_nan() => {}
         x if x > 0.0 => out.extend_from_slice(b"inf"),
         _ => out.extend_from_slice(b"-inf"),
