@@ -78,6 +78,40 @@ fn over_blocks(pass: &Pass, values: &[f64]) -> caudal_kernels::Share {
     share
 }
 
+/// What sends every value of a column that is held to its part, moments included.
+#[divan::bench(args = sets())]
+fn only_pass(bencher: Bencher<'_, '_>, set: Instructions) {
+    set.allow_at_most();
+    let values = column();
+    let profiling = held(&values);
+    let Some(pass) = profiling.pass() else { return };
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| over_blocks(pass, &values));
+    Instructions::Avx512.allow_at_most();
+}
+
+/// What is left after it: every part sorted, and everything read off.
+#[divan::bench(args = sets())]
+fn sorted_parts(bencher: Bencher<'_, '_>, set: Instructions) {
+    set.allow_at_most();
+    let values = column();
+    let passed = || {
+        let profiling = held(&values);
+        let share = profiling.pass().map(|pass| over_blocks(pass, &values));
+        (profiling, share)
+    };
+    bencher.counter(ItemsCount::new(ROWS)).with_inputs(passed).bench_local_values(
+        |(mut profiling, share)| {
+            profiling.take(share.into_iter().collect());
+            profiling.finish()
+        },
+    );
+    Instructions::Avx512.allow_at_most();
+}
+
+fn held(values: &[f64]) -> Profiling {
+    Profiling::of_rows(values.len() as u64, Sample::of(values), ProfileOptions::default())
+}
+
 #[divan::bench]
 fn sample(bencher: Bencher<'_, '_>) {
     let values = column();

@@ -241,6 +241,11 @@ fn select(keys: &mut [u64], first: u64, ranks: &[u64]) -> Vec<(u64, f64)> {
 }
 
 impl Ranks {
+    /// All wanted ranks with their order statistics.
+    pub(crate) fn of_found(found: Vec<(u64, f64)>) -> Ranks {
+        Ranks { found, missed: Vec::new() }
+    }
+
     /// Whether every wanted rank was found.
     pub fn is_complete(&self) -> bool {
         self.missed.is_empty()

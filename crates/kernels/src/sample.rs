@@ -3,7 +3,8 @@
 //! A sample decides how much work an exact answer takes, never what the answer is.
 
 use crate::BLOCK_ROWS;
-use crate::key::key_of;
+use crate::cpu::sort::sort;
+use crate::key::{key_of, value_of};
 
 /// Finite values of a column, taken without regard to their size, as ascending keys.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,9 +60,8 @@ impl Sampler {
         self.keys.extend(other.keys);
     }
 
-    pub fn finish(mut self) -> Sample {
-        self.keys.sort_unstable();
-        Sample { keys: self.keys }
+    pub fn finish(self) -> Sample {
+        Sample { keys: ascending(self.keys.into_iter().map(value_of).collect()) }
     }
 }
 
@@ -70,13 +70,9 @@ impl Sample {
     pub fn of(values: &[f64]) -> Sample {
         let rows = values.len() as u64;
         let places = (0..sample_size(rows) as u64).map(|i| scaled_to(mixed(i), rows) as usize);
-        let mut keys: Vec<u64> = places
-            .filter_map(|place| values.get(place))
-            .filter(|x| x.is_finite())
-            .map(|x| key_of(*x))
-            .collect();
-        keys.sort_unstable();
-        Sample { keys }
+        let sampled = places.filter_map(|place| values.get(place).copied()).filter(|x| x.is_finite());
+        // -0.0 becomes 0.0.
+        Sample { keys: ascending(sampled.map(|x| x + 0.0).collect()) }
     }
 
     pub fn len(&self) -> usize {
@@ -90,6 +86,12 @@ impl Sample {
     pub(crate) fn keys(&self) -> &[u64] {
         &self.keys
     }
+}
+
+fn ascending(mut values: Vec<f64>) -> Vec<u64> {
+    let mut room = vec![0.0; values.len()];
+    sort(&mut values, &mut room);
+    values.into_iter().map(key_of).collect()
 }
 
 /// SplitMix64's output function (Steele, Lea and Flood, 2014).

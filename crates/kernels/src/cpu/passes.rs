@@ -6,6 +6,7 @@ use crate::brackets::{Bracketed, Brackets};
 use crate::cpu::below::CountsBelow;
 use crate::cpu::hash::{Frequent, HashCounters, Hashed, ValueCounts};
 use crate::cpu::partition::{Partition, Round, Sender};
+use crate::cpu::sample_sort::{Cuts, Parts, Sorter};
 use crate::cpu::scan::BlockScan;
 use crate::moments::{Moments, merge_blocks};
 use crate::quantile::PERCENTILES;
@@ -25,6 +26,8 @@ pub enum Pass {
     /// For order statistics that the first pass missed.
     Missed(Brackets),
     Second(SecondPass),
+    /// All at once, of a column that is held in memory.
+    Only(OnlyPass),
 }
 
 /// What one worker has of a pass.
@@ -34,6 +37,7 @@ pub enum Share {
     First(FirstShare),
     Missed(Bracketed),
     Second(SecondShare),
+    Only(OnlyShare),
 }
 
 /// A column that can be gone over with passes, any number of times, on whatever device.
@@ -48,6 +52,9 @@ pub trait Passes: Sync {
     /// # Errors
     /// Whatever stops the column from being gone over.
     fn go_over(&self, pass: &Pass) -> Result<Vec<Share>, Self::Error>;
+
+    /// Its rows, where a pass may hold the values of all of them in this host's memory.
+    fn rows_to_hold(&self) -> Option<u64>;
 }
 
 /// On this host's processors.
@@ -61,6 +68,10 @@ impl<C: BlockScan> Passes for C {
     fn go_over(&self, pass: &Pass) -> Result<Vec<Share>, C::Error> {
         self.scan(|| pass.begin(), Share::add)
     }
+
+    fn rows_to_hold(&self) -> Option<u64> {
+        Some(BlockScan::rows(self))
+    }
 }
 
 impl Pass {
@@ -73,6 +84,7 @@ impl Pass {
             Pass::First(pass) => Share::First(pass.begin()),
             Pass::Missed(brackets) => Share::Missed(brackets.begin()),
             Pass::Second(pass) => Share::Second(pass.begin()),
+            Pass::Only(pass) => Share::Only(pass.begin()),
         }
     }
 }
@@ -89,6 +101,7 @@ impl Share {
             Share::First(share) => share.add(block, values),
             Share::Missed(bracketed) => bracketed.add(values),
             Share::Second(share) => share.add(values),
+            Share::Only(share) => share.add(block, values),
         }
     }
 
@@ -109,6 +122,7 @@ impl Share {
             Share::First(share) => share.blocks.len() * size_of::<(u64, Moments)>() + share.bracketed.bytes(),
             Share::Missed(bracketed) => bracketed.bytes(),
             Share::Second(_) => 0,
+            Share::Only(share) => share.blocks.len() * size_of::<(u64, Moments)>() + share.sorter.bytes(),
         }
     }
 }
@@ -255,5 +269,48 @@ impl SecondShare {
                 sender.send(rows);
             }
         }
+    }
+}
+
+/// Moments, unless they are known, and every value by the part of the line of numbers that it lies in.
+#[derive(Clone)]
+pub struct OnlyPass {
+    moments: bool,
+    cuts: Arc<Cuts>,
+}
+
+pub struct OnlyShare {
+    moments: bool,
+    blocks: Vec<(u64, Moments)>,
+    sorter: Sorter,
+}
+
+impl OnlyPass {
+    /// For a column of so many rows.
+    pub(crate) fn new(rows: u64, sample: &Sample, moments: bool) -> OnlyPass {
+        OnlyPass { moments, cuts: Arc::new(Cuts::of(rows, sample)) }
+    }
+
+    fn begin(&self) -> OnlyShare {
+        OnlyShare { moments: self.moments, blocks: Vec::new(), sorter: Sorter::begin(&self.cuts) }
+    }
+
+    pub(crate) fn findings(&self, shares: impl IntoIterator<Item = Share>) -> (Moments, Parts) {
+        let (mut blocks, mut sorters) = (Vec::new(), Vec::new());
+        for share in shares {
+            let Share::Only(share) = share else { continue };
+            blocks.extend(share.blocks);
+            sorters.push(share.sorter);
+        }
+        (merge_blocks(blocks), Parts::new(&self.cuts, sorters))
+    }
+}
+
+impl OnlyShare {
+    fn add(&mut self, block: u64, values: &[f64]) {
+        if self.moments {
+            self.blocks.push((block, Moments::of_block(values)));
+        }
+        self.sorter.add(values);
     }
 }

@@ -1,4 +1,7 @@
-//! Every statistic of one column, in two passes over its blocks.
+//! Every statistic of one column, in one pass over its blocks or in two.
+//!
+//! Where different values are counted and memory allows it, all values are held by parts in ascending order, which tell
+//! everything (`sample_sort`). Else there are two passes.
 //!
 //! The first pass takes the moments, counts and gathers around wanted order statistics, counts the values that a
 //! sample says are frequent, and the others by hash bucket. What it finds fixes all thresholds: histogram edges, fences,
@@ -10,10 +13,12 @@ use crate::cpu::below::CountsBelow;
 use crate::cpu::hash::{Hashed, ValueCounts};
 use crate::cpu::normalize::Survey;
 use crate::cpu::partition::Round;
-use crate::cpu::passes::{FirstFindings, FirstPass, Pass, Passes, SecondPass, Share};
+use crate::cpu::passes::{FirstFindings, FirstPass, OnlyPass, Pass, Passes, SecondPass, Share};
+use crate::cpu::sample_sort::{Parts, values_held};
 use crate::cpu::scan::{InMemory, infallible};
 use crate::cpu::sorted::Sorted;
 use crate::histogram::{HistogramBins, histogram_edges};
+use crate::moments::Moments;
 use crate::quantile::{PERCENTILES, Quartiles, interpolate, quartiles, rank};
 use crate::sample::Sample;
 use crate::summary::MomentSummary;
@@ -86,7 +91,7 @@ pub fn profile_column<C: Passes>(
     sample: &Sample,
     options: ProfileOptions,
 ) -> Result<Profile, C::Error> {
-    driven(column, Profiling::new(sample.clone(), options))
+    driven(column, Profiling::begun(column.rows_to_hold(), sample.clone(), None, options))
 }
 
 /// As [`profile_column`], of a column that was surveyed: its moments are those of the survey.
@@ -98,7 +103,8 @@ pub fn profile_surveyed<C: Passes>(
     survey: &Survey,
     options: ProfileOptions,
 ) -> Result<Profile, C::Error> {
-    driven(column, Profiling::of_survey(survey.clone(), options))
+    let Survey { sample, moments } = survey.clone();
+    driven(column, Profiling::begun(column.rows_to_hold(), sample, Some(moments), options))
 }
 
 fn driven<C: Passes>(column: &C, mut profiling: Profiling) -> Result<Profile, C::Error> {
@@ -130,18 +136,28 @@ pub struct Profiling {
 }
 
 impl Profiling {
-    /// The sample is of the same column.
+    /// In two passes; the sample is of the same column.
     pub fn new(sample: Sample, options: ProfileOptions) -> Profiling {
-        Profiling::begun(sample, None, options)
+        Profiling::begun(None, sample, None, options)
     }
 
-    /// The survey is of the same column.
-    pub fn of_survey(survey: Survey, options: ProfileOptions) -> Profiling {
-        Profiling::begun(survey.sample, Some(survey.moments), options)
+    /// In one pass where different values are counted of a column of so many rows that it may be held, else in two.
+    pub fn of_rows(rows: u64, sample: Sample, options: ProfileOptions) -> Profiling {
+        Profiling::begun(Some(rows), sample, None, options)
     }
 
-    fn begun(sample: Sample, moments: Option<MomentSummary>, options: ProfileOptions) -> Profiling {
-        let next = Some(Pass::First(FirstPass::new(&sample, moments.is_none())));
+    fn begun(
+        rows_to_hold: Option<u64>,
+        sample: Sample,
+        moments: Option<MomentSummary>,
+        options: ProfileOptions,
+    ) -> Profiling {
+        let held = |rows: &u64| options.distinct && values_held(*rows) <= options.held_values;
+        let wanted = moments.is_none();
+        let next = Some(match rows_to_hold.filter(held) {
+            Some(rows) => Pass::Only(OnlyPass::new(rows, &sample, wanted)),
+            None => Pass::First(FirstPass::new(&sample, wanted)),
+        });
         Profiling {
             sample,
             options,
@@ -172,8 +188,19 @@ impl Profiling {
                 self.counts.get_or_insert(counts);
                 self.next_round(Vec::new());
             }
+            Some(Pass::Only(pass)) => self.take_all(pass.findings(shares)),
             Some(Pass::Moments | Pass::Survey(_)) | None => {}
         }
+    }
+
+    fn take_all(&mut self, (moments, parts): (Moments, Parts)) {
+        let moments = self.moments.get_or_insert_with(|| moments.summary()).clone();
+        let (n, infinite) = (moments.count, moments.negative_infinite);
+        let told = parts.sorted(&ranks_of(&PERCENTILES, n));
+        self.values = told.values;
+        let location = Location::of(moments, &Ranks::of_found(told.ranks));
+        self.counts = Some(parts.below(location.thresholds(), infinite));
+        self.location = Some(location);
     }
 
     fn take_first(&mut self, first: FirstFindings) {

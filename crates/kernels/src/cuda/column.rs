@@ -223,4 +223,8 @@ impl<C: BlockScan> Passes for GpuColumn<'_, C> {
         let share = if self.resident.whole { self.over_resident(pass)? } else { self.over_source(pass)? };
         Ok(vec![share])
     }
+
+    fn rows_to_hold(&self) -> Option<u64> {
+        None
+    }
 }

@@ -26,6 +26,9 @@ const COPIES: usize = 32;
 /// Of so many rows one is gathered, about; where more are, the batch is gone over again with more room.
 const GATHERED_SHARE: u64 = 8;
 
+/// Sorted parts are made where the host's processors go over a column.
+const NOT_HELD: GpuError = GpuError::Wrong("a pass for columns that the host holds");
+
 /// A block of rows among the values of a batch, and which one it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placed {
@@ -72,7 +75,7 @@ impl Running {
             moments: match pass {
                 Pass::Moments | Pass::Survey(_) => true,
                 Pass::First(first) => first.moments,
-                Pass::Missed(_) | Pass::Second(_) => false,
+                Pass::Missed(_) | Pass::Second(_) | Pass::Only(_) => false,
             },
             states: Vec::new(),
             counting: None,
@@ -91,6 +94,7 @@ impl Running {
                 running.counting =
                     Some(Counting::new(stream, &brackets.thresholds, Some(&brackets.toggles))?);
             }
+            Pass::Only(_) => return Err(NOT_HELD),
             Pass::Second(second) => {
                 running.counting = Some(Counting::new(stream, second.counts.thresholds(), None)?);
                 running.tallying = second
@@ -171,6 +175,7 @@ impl Running {
                 })
             }
             Pass::Missed(brackets) => Share::Missed(taken(brackets.begin(), &bins, gathered)),
+            Pass::Only(_) => return Err(NOT_HELD),
             Pass::Second(pass) => {
                 let mut counts = pass.counts.clone();
                 counts.add_bins(&bins);

@@ -1,8 +1,9 @@
-//! Two passes over blocks give what sorting the whole column gives, whatever the sample, the memory and the instructions.
+//! One pass or two over blocks give what sorting the whole column gives, whatever the sample, the memory and the
+//! instructions.
 
 use caudal_kernels::{
     BLOCK_ROWS, BlockScan, InMemory, Instructions, Method, ProfileOptions, Sample, Sampler, fit, fit_column,
-    profile_column, profile_sorted, survey,
+    profile_column, profile_sorted, profile_surveyed, survey,
 };
 use proptest::prelude::*;
 
@@ -11,7 +12,8 @@ use crate::cases;
 fn check(case: &str, values: &[f64], sample: &Sample) {
     for distinct in [true, false] {
         let expected = profile_sorted(values, distinct);
-        for held_values in [u64::MAX, 5_000] {
+        // Held and sorted by parts; held and counted by parts; counted in several rounds.
+        for held_values in [u64::MAX, values.len() as u64, 5_000] {
             let options = ProfileOptions { distinct, held_values };
             let Ok(found) = profile_column(&InMemory(values), sample, options);
             assert!(
@@ -54,6 +56,15 @@ pub fn large() -> Vec<(&'static str, Vec<f64>)> {
         (
             "neighbours of zero",
             (0..rows).map(|i| f64::from_bits(i as u64 % 5) * if i % 2 == 0 { -1.0 } else { 1.0 }).collect(),
+        ),
+        ("every magnitude", normal.iter().map(|x| (x * 120.0).exp() * x.signum()).collect()),
+        (
+            "a cluster among others",
+            normal
+                .iter()
+                .enumerate()
+                .map(|(i, x)| if i % 2 == 0 { 1.0 + x * 1e-13 } else { x * 1e9 })
+                .collect(),
         ),
         ("near the ends of f64", normal.iter().map(|x| x * 2.5e307).collect()),
     ]
@@ -106,6 +117,19 @@ fn a_survey_fits_every_method_as_the_whole_column_does() {
             let Ok(surveyed) = survey(&column);
             let Ok(found) = fit_column(method, &column, &surveyed);
             assert!(found == fit(method, &values), "{case}, {method:?}");
+        }
+    }
+}
+
+#[test]
+fn a_surveyed_column_has_the_profile_that_it_has_unsurveyed() {
+    for (case, values) in large() {
+        let column = InMemory(&values);
+        let Ok(surveyed) = survey(&column);
+        for held_values in [u64::MAX, 5_000] {
+            let options = ProfileOptions { distinct: true, held_values };
+            let Ok(found) = profile_surveyed(&column, &surveyed, options);
+            assert!(found == profile_sorted(&values, true), "{case}, {held_values}");
         }
     }
 }

@@ -178,7 +178,7 @@ async fn profile(
         let profilings = group.clone().map(|column| {
             let control = steps.control();
             let sample = SourceColumn { source, column, control: &control }.sample();
-            sample.map(|sample| Profiling::new(sample, options))
+            sample.map(|sample| Profiling::of_rows(source.rows(), sample, options))
         });
         let profilings: Result<Vec<_>> = profilings.collect();
         let profilings = profilings.map_err(|e| DataFusionError::External(Box::new(e)))?;
