@@ -358,7 +358,7 @@ mod avx512 {
             add(unsafe { _mm512_loadu_pd(last.as_ptr()) });
         }
         let sum = |counts: __m512i| _mm512_reduce_add_epi64(counts) as u64;
-        (reached.map(|counts| sum(counts)), sum(present), end)
+        (reached.map(sum), sum(present), end)
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,popcnt")]
