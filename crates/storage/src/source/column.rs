@@ -62,7 +62,9 @@ impl SourceColumn<'_> {
 
     /// Keeps a survey that was made on another device.
     pub fn keep_survey(&self, survey: &Survey) {
-        // Any survey of the column is as good as another.
-        let _ = self.source.surveys.get(self.column).map(|kept| kept.set(survey.clone()));
+        if let Some(kept) = self.source.surveys.get(self.column) {
+            // Any survey of the column is as good as another.
+            kept.get_or_init(|| survey.clone());
+        }
     }
 }
