@@ -13,6 +13,7 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.mapreduce.RecordWriter;
 import org.apache.hadoop.mapreduce.TaskAttemptContext;
 import org.apache.parquet.bytes.BytesInput;
+import org.apache.parquet.column.ColumnDescriptor;
 import org.apache.parquet.column.Encoding;
 import org.apache.parquet.column.statistics.Statistics;
 import org.apache.parquet.hadoop.ParquetFileWriter;
@@ -78,8 +79,10 @@ final class ParquetRows extends RecordWriter<Void, Block> {
             return;
         }
         writer.startBlock(rows);
+        // Made anew at each call.
+        List<ColumnDescriptor> described = schema.getColumns();
         for (int c = 0; c < columns.size(); c++) {
-            writer.startColumn(schema.getColumns().get(c), rows, CompressionCodecName.UNCOMPRESSED);
+            writer.startColumn(described.get(c), rows, CompressionCodecName.UNCOMPRESSED);
             for (Page page : columns.get(c)) {
                 Statistics<?> statistics = Statistics.createStats(schema.getType(c));
                 statistics.incrementNumNulls(page.nulls);
