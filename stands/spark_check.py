@@ -144,8 +144,11 @@ def nobody_waits(on, caudal):
         assert busy == {"orchestrator": 0, "gpu": 0, "spark": 0}, busy
         end = stand.ended(job)
         assert end["status"] == "completed", end
-        log = json.loads(urllib.request.urlopen(f"{stand.url}/invocations").read())
-        assert any("detail" in entry["event"] for entry in log), "the state change took the job up"
+        # An invocation is told of once it is over, a moment after the job's end is seen.
+        until = time.time() + 15
+        while not any("detail" in entry["event"] for entry in json.loads(urllib.request.urlopen(f"{stand.url}/invocations").read())):
+            assert time.time() < until, "the state change took the job up"
+            time.sleep(0.2)
     emr.process.terminate()
     print(f"{on}: while Spark ran no function did; the state change took the job up ({end['attempts']} attempts)")
 
