@@ -1,8 +1,10 @@
-"""Checks the EMR stand-in with Amazon's own client: two hundred submissions under throttling and lost replies, and real Spark.
+"""Checks the EMR stand-in with Amazon's own clients: two hundred submissions under throttling and lost replies, and real Spark.
 
-Usage: emr_check.py [SPARK_SUBMIT]; needs botocore. With a spark-submit it also runs Spark's own example on both services.
+Usage: emr_check.py [--sdk PROGRAM] [SPARK_SUBMIT]; needs botocore. PROGRAM is that of emr_sdk, which does the same with the
+SDK for Rust. With a spark-submit it also runs Spark's own example on both services.
 """
 
+import argparse
 import pathlib
 import re
 import subprocess
@@ -161,9 +163,19 @@ def main():
     a_hundred_runs(client("emr-serverless", url))
     process.terminate()
     print("200 submissions, half of all calls throttled and a tenth of the replies lost: 0 wrong final states, none doubled")
-    if len(sys.argv) > 1:
-        example = next(pathlib.Path(sys.argv[1]).parent.parent.glob("examples/src/main/python/pi.py"))
-        process, url = stand(sys.argv[1])
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--sdk")
+    asked.add_argument("spark_submit", nargs="?")
+    asked = asked.parse_args()
+    if asked.sdk:
+        process, url = stand("/bin/sh", "--slots", "4", "--throttle", "0.5", "--drop", "0.1", "--seed", "9")
+        subprocess.run([asked.sdk, url], check=True, timeout=180)
+        process.terminate()
+    else:
+        print("skipped: the SDK for Rust was not given")
+    if asked.spark_submit:
+        example = next(pathlib.Path(asked.spark_submit).parent.parent.glob("examples/src/main/python/pi.py"))
+        process, url = stand(asked.spark_submit)
         real_spark(client("emr", url), client("emr-serverless", url), str(example))
         process.terminate()
         print("Spark's own example ran on both services through real spark-submit")
