@@ -12,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -25,6 +26,9 @@ import time
 CLIENTS = 8
 CROWD = 64
 ELEMENTS = 1_000_000
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 class Server:
@@ -325,7 +329,7 @@ FIGURES = {"status": status, "jobs": jobs, "memory": memory, "crowd": crowd, "ma
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", default="target/release/caudal")
+    parser.add_argument("--binary", default=TARGET / "release" / "caudal")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", nargs="*", choices=FIGURES, default=list(FIGURES))
