@@ -1,29 +1,14 @@
 //! EMR on EC2, which has no client tokens: a step whose reply was lost is looked for by its name.
 
 use aws_sdk_emr::Client;
-use aws_sdk_emr::config::retry::RetryConfig;
-use aws_sdk_emr::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_emr::types::{
     ActionOnFailure, HadoopJarStepConfig, JobFlowInstancesConfig, StepConfig, StepState, StepSummary,
 };
 
-use crate::{Failure, LOOKS, Missed, PAUSE, SUBMISSIONS, again, expect, fails, missed, script};
-
-fn client(url: &str) -> Client {
-    Client::from_conf(
-        Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url(url)
-            .credentials_provider(Credentials::new("test", "test", None, None, "check"))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .retry_config(RetryConfig::disabled())
-            .build(),
-    )
-}
+use crate::{Failure, LOOKS, Missed, PAUSE, SUBMISSIONS, again, client, expect, fails, missed, script};
 
 pub async fn check(url: &str) -> Result<(), Failure> {
-    let emr = client(url);
+    let emr = client!(aws_sdk_emr, url);
     let instances = JobFlowInstancesConfig::builder().keep_job_flow_alive_when_no_steps(true).build();
     let made = again!(
         emr.run_job_flow()

@@ -57,6 +57,24 @@ macro_rules! again {
 }
 use again;
 
+/// A client of one of the SDK's crates, which share their builders' names and not their types. It tries nothing again by itself.
+macro_rules! client {
+    ($sdk:ident, $url:expr) => {{
+        use $sdk::config::{BehaviorVersion, Config, Credentials, Region, retry::RetryConfig};
+        $sdk::Client::from_conf(
+            Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new("us-east-1"))
+                .endpoint_url($url)
+                .credentials_provider(Credentials::new("test", "test", None, None, "check"))
+                .http_client(aws_smithy_http_client::Builder::new().build_http())
+                .retry_config(RetryConfig::disabled())
+                .build(),
+        )
+    }};
+}
+use client;
+
 /// Whether the submission of this number is to fail.
 fn fails(number: usize) -> bool {
     number.is_multiple_of(7)

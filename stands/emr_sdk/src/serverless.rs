@@ -3,28 +3,13 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_emrserverless::Client;
-use aws_sdk_emrserverless::config::retry::RetryConfig;
-use aws_sdk_emrserverless::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_emrserverless::operation::start_job_run::builders::StartJobRunFluentBuilder;
 use aws_sdk_emrserverless::types::{JobDriver, JobRunState, SparkSubmit};
 
-use crate::{Failure, LOOKS, PAUSE, SUBMISSIONS, again, expect, fails, script};
-
-fn client(url: &str) -> Client {
-    Client::from_conf(
-        Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url(url)
-            .credentials_provider(Credentials::new("test", "test", None, None, "check"))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .retry_config(RetryConfig::disabled())
-            .build(),
-    )
-}
+use crate::{Failure, LOOKS, PAUSE, SUBMISSIONS, again, client, expect, fails, script};
 
 pub async fn check(url: &str) -> Result<(), Failure> {
-    let serverless = client(url);
+    let serverless = client!(aws_sdk_emrserverless, url);
     let made = again!(
         serverless.create_application().release_label("emr-6.15.0").r#type("SPARK").client_token("sdk")
     );

@@ -289,6 +289,21 @@ mod avx512 {
         std::hint::black_box(_mm512_set1_epi64(1))
     }
 
+    /// Hands out the rows by eight; the last ones are followed by NaN.
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,popcnt")]
+    #[inline]
+    fn for_each_vector(rows: &[f64], mut take: impl FnMut(__m512d)) {
+        let (lane_rows, rest) = rows.as_chunks::<LANES>();
+        for row in lane_rows {
+            // SAFETY: a row has eight numbers.
+            take(unsafe { _mm512_loadu_pd(row.as_ptr()) });
+        }
+        if let Some(last) = padded(rest) {
+            // SAFETY: as above.
+            take(unsafe { _mm512_loadu_pd(last.as_ptr()) });
+        }
+    }
+
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,popcnt")]
     pub fn count_group(rows: &[f64], thresholds: &[f64; GROUP], counts: &mut [u64]) {
         match counts.len() / UNIT {
@@ -304,21 +319,12 @@ mod avx512 {
     fn count<const N: usize>(rows: &[f64], thresholds: &[f64; GROUP], counts: &mut [u64]) {
         let one = one();
         let mut below = [_mm512_setzero_si512(); N];
-        let (lane_rows, rest) = rows.as_chunks::<LANES>();
-        let mut add = |x: __m512d| {
+        for_each_vector(rows, |x| {
             for (below, threshold) in below.iter_mut().zip(thresholds) {
                 let mask = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(x, _mm512_set1_pd(*threshold));
                 *below = _mm512_mask_add_epi64(*below, mask, *below, one);
             }
-        };
-        for row in lane_rows {
-            // SAFETY: a row has eight numbers.
-            add(unsafe { _mm512_loadu_pd(row.as_ptr()) });
-        }
-        if let Some(last) = padded(rest) {
-            // SAFETY: as above.
-            add(unsafe { _mm512_loadu_pd(last.as_ptr()) });
-        }
+        });
         for (count, below) in counts.iter_mut().zip(below) {
             *count += _mm512_reduce_add_epi64(below) as u64;
         }
@@ -335,8 +341,7 @@ mod avx512 {
         let one = one();
         let (mut reached, mut present) = ([_mm512_setzero_si512(); TOGETHER], _mm512_setzero_si512());
         let mut end = 0;
-        let (lane_rows, rest) = rows.as_chunks::<LANES>();
-        let mut add = |x: __m512d| {
+        for_each_vector(rows, |x| {
             let mut inside = 0;
             for i in 0..TOGETHER {
                 let above = _mm512_cmp_pd_mask::<_CMP_GE_OQ>(x, _mm512_set1_pd(from[i]));
@@ -348,15 +353,7 @@ mod avx512 {
             // SAFETY: `end` is at most the number of rows before, and `out` is a vector longer than all rows.
             unsafe { _mm512_storeu_pd(out.as_mut_ptr().add(end), _mm512_maskz_compress_pd(inside, x)) };
             end += inside.count_ones() as usize;
-        };
-        for row in lane_rows {
-            // SAFETY: a row has eight numbers.
-            add(unsafe { _mm512_loadu_pd(row.as_ptr()) });
-        }
-        if let Some(last) = padded(rest) {
-            // SAFETY: as above.
-            add(unsafe { _mm512_loadu_pd(last.as_ptr()) });
-        }
+        });
         let sum = |counts: __m512i| _mm512_reduce_add_epi64(counts) as u64;
         (reached.map(sum), sum(present), end)
     }
@@ -365,8 +362,7 @@ mod avx512 {
     pub fn gather(rows: &[f64], intervals: &[(f64, f64)], out: &mut [f64]) -> usize {
         assert!(out.len() >= rows.len() + LANES, "what is gathered has room for whole vectors");
         let mut end = 0;
-        let (lane_rows, rest) = rows.as_chunks::<LANES>();
-        let mut add = |x: __m512d| {
+        for_each_vector(rows, |x| {
             let mut inside = 0;
             for (from, to) in intervals {
                 let above = _mm512_cmp_pd_mask::<_CMP_GE_OQ>(x, _mm512_set1_pd(*from));
@@ -376,15 +372,7 @@ mod avx512 {
             // SAFETY: `end` is at most the number of rows before, and `out` is a vector longer than all rows.
             unsafe { _mm512_storeu_pd(out.as_mut_ptr().add(end), _mm512_maskz_compress_pd(inside, x)) };
             end += inside.count_ones() as usize;
-        };
-        for row in lane_rows {
-            // SAFETY: a row has eight numbers.
-            add(unsafe { _mm512_loadu_pd(row.as_ptr()) });
-        }
-        if let Some(last) = padded(rest) {
-            // SAFETY: as above.
-            add(unsafe { _mm512_loadu_pd(last.as_ptr()) });
-        }
+        });
         end
     }
 }

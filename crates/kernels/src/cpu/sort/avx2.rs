@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::networks::{sort_4, sort_8};
-use super::quicksort::{network, quicksort};
+use super::quicksort::{network, orders, quicksort};
 
 type Vector = __m256d;
 
@@ -15,26 +15,8 @@ const LEAF: usize = 16 * LANES;
 
 quicksort!("avx2,bmi1,bmi2,popcnt");
 
-/// For each mask the lanes that it has, ascending, then the others, each as two halves.
-static ORDERS: [[u32; 2 * LANES]; 1 << LANES] = orders();
-
-const fn orders() -> [[u32; 2 * LANES]; 1 << LANES] {
-    let mut orders = [[0; 2 * LANES]; 1 << LANES];
-    let mut mask = 0;
-    while mask < 1 << LANES {
-        let (mut first, mut other) = (0, (mask as u32).count_ones() as usize);
-        let mut lane = 0;
-        while lane < LANES {
-            let place = if mask >> lane & 1 == 1 { &mut first } else { &mut other };
-            orders[mask][2 * *place] = 2 * lane as u32;
-            orders[mask][2 * *place + 1] = 2 * lane as u32 + 1;
-            *place += 1;
-            lane += 1;
-        }
-        mask += 1;
-    }
-    orders
-}
+/// A lane is moved as its two halves, each of which has a number.
+static ORDERS: [[u64; LANES]; 1 << LANES] = orders(1 << 32, 2 << 32 | 2);
 
 /// The lanes that are below their pivot, or also equal it, before the others; and how many they are.
 #[target_feature(enable = "avx2,popcnt")]
@@ -46,7 +28,7 @@ fn split<const OR_EQUAL: bool>(v: Vector, pivots: Vector) -> (Vector, usize) {
         _mm256_cmp_pd::<_CMP_LT_OQ>(v, pivots)
     };
     let first = _mm256_movemask_pd(first) as usize % (1 << LANES);
-    // SAFETY: an order has eight words.
+    // SAFETY: an order has four words.
     let order = unsafe { _mm256_loadu_si256(ORDERS[first].as_ptr().cast()) };
     let split = _mm256_permutevar8x32_epi32(_mm256_castpd_si256(v), order);
     (_mm256_castsi256_pd(split), first.count_ones() as usize)
@@ -155,12 +137,7 @@ fn columns_of_4(mut v: [Vector; 4]) -> [Vector; 4] {
 #[inline]
 fn columns_of_8(mut v: [Vector; 8]) -> [Vector; 8] {
     sort_8!(exchange, &mut v);
-    let (halves, _) = v.as_chunks::<4>();
-    let (low, high) = (transposed(halves[0]), transposed(halves[1]));
-    for (i, (low, high)) in low.iter().zip(&high).enumerate() {
-        (v[2 * i], v[2 * i + 1]) = (*low, *high);
-    }
-    v
+    two_of_each(v)
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::networks::{sort_8, sort_16};
-use super::quicksort::{network, quicksort};
+use super::quicksort::{network, orders, quicksort};
 
 type Vector = __m512d;
 
@@ -14,25 +14,7 @@ const LEAF: usize = 16 * LANES;
 
 quicksort!("avx512f,avx512dq,avx512vl,avx512bw,bmi1,bmi2,popcnt");
 
-/// For each mask the lanes that it has, ascending, then the others.
-static ORDERS: [[u64; LANES]; 1 << LANES] = orders();
-
-const fn orders() -> [[u64; LANES]; 1 << LANES] {
-    let mut orders = [[0; LANES]; 1 << LANES];
-    let mut mask = 0;
-    while mask < 1 << LANES {
-        let (mut first, mut other) = (0, (mask as u32).count_ones() as usize);
-        let mut lane = 0;
-        while lane < LANES {
-            let place = if mask >> lane & 1 == 1 { &mut first } else { &mut other };
-            orders[mask][*place] = lane as u64;
-            *place += 1;
-            lane += 1;
-        }
-        mask += 1;
-    }
-    orders
-}
+static ORDERS: [[u64; LANES]; 1 << LANES] = orders(0, 1);
 
 /// The lanes that are below their pivot, or also equal it, before the others; and how many they are.
 #[target_feature(enable = "avx512f,popcnt")]
@@ -172,12 +154,7 @@ fn columns_of_8(mut v: [Vector; 8]) -> [Vector; 8] {
 #[inline]
 fn columns_of_16(mut v: [Vector; 16]) -> [Vector; 16] {
     sort_16!(exchange, &mut v);
-    let (halves, _) = v.as_chunks::<8>();
-    let (low, high) = (transposed(halves[0]), transposed(halves[1]));
-    for (i, (low, high)) in low.iter().zip(&high).enumerate() {
-        (v[2 * i], v[2 * i + 1]) = (*low, *high);
-    }
-    v
+    two_of_each(v)
 }
 
 /// Rows as columns.

@@ -3,8 +3,30 @@
 //! A partition reads one buffer and writes another: what belongs to the front from the front on, the rest from the end
 //! backwards. Both buffers change their parts from level to level, until a leaf is small enough for a network.
 
+/// For each mask of lanes those that it has, ascending, then the others, as words of a permutation: that of a lane is
+/// `first` and its number times `step`.
+pub(super) const fn orders<const LANES: usize, const MASKS: usize>(
+    first: u64,
+    step: u64,
+) -> [[u64; LANES]; MASKS] {
+    let mut orders = [[0; LANES]; MASKS];
+    let mut mask = 0;
+    while mask < MASKS {
+        let (mut inside, mut other) = (0, (mask as u32).count_ones() as usize);
+        let mut lane = 0;
+        while lane < LANES {
+            let place = if mask >> lane & 1 == 1 { &mut inside } else { &mut other };
+            orders[mask][*place] = first + lane as u64 * step;
+            *place += 1;
+            lane += 1;
+        }
+        mask += 1;
+    }
+    orders
+}
+
 /// Defines `sort` for a module that has a vector, its `LANES` and what is done with it: `all`, `load`, `store`,
-/// `load_some`, `store_some`, `min`, `max`, `backwards`, `bitonic`, `split`, `LEAF` and `sort_leaf_at`.
+/// `load_some`, `store_some`, `min`, `max`, `backwards`, `bitonic`, `transposed`, `split`, `LEAF` and `sort_leaf_at`.
 macro_rules! quicksort {
     ($features:tt) => {
         /// Sorts values by the help of a buffer of the same length.
@@ -163,6 +185,18 @@ macro_rules! quicksort {
             for v in v {
                 *v = bitonic(*v);
             }
+        }
+
+        /// Lays each column down as two vectors.
+        #[target_feature(enable = $features)]
+        #[inline]
+        fn two_of_each(mut v: [Vector; 2 * LANES]) -> [Vector; 2 * LANES] {
+            let (halves, _) = v.as_chunks::<LANES>();
+            let (low, high) = (transposed(halves[0]), transposed(halves[1]));
+            for (i, (low, high)) in low.iter().zip(&high).enumerate() {
+                (v[2 * i], v[2 * i + 1]) = (*low, *high);
+            }
+            v
         }
 
         #[target_feature(enable = $features)]
