@@ -26,8 +26,11 @@ BREAKS = [
     ("root", "OrchestratorFunction", lambda p: p.pop("ReservedConcurrentExecutions"), "reserve_concurrency"),
     ("root", "GpuProcessingFunction", lambda p: p["Environment"]["Variables"].update(API_SECRET="x"), "no_secret"),
     ("root", "AccessLog", lambda p: p.pop("RetentionInDays"), "logs_are_encrypted"),
-    ("root", "Api", lambda p: p.pop("ApiKeySourceType"), "regional_and_asks"),
+    ("root", "Api", lambda p: p.update(ApiKeySourceType="HEADER"), "regional_and_asks"),
     ("root", "Api", lambda p: p["Body"]["paths"]["/process"]["post"].pop("security"), "regional_and_asks"),
+    ("root", "Api", lambda p: p["Body"]["paths"]["/jobs"]["get"]["security"].remove({"Callers": []}), "regional_and_asks"),
+    ("root", "Api", lambda p: authorizer(p).update(authorizerResultTtlInSeconds=300), "regional_and_asks"),
+    ("roles", "AuthorizerRole", lambda p: statement(p, "Keys").update(Resource="*"), "no_role_may_do"),
     ("root", "UsagePlan", lambda p: p["Throttle"].pop("RateLimit"), "keys_are_throttled"),
     ("root", "DeadLetters", lambda p: p.pop("KmsMasterKeyId"), "queues_are_encrypted"),
     ("roles", "OrchestratorRole", lambda p: statement(p, 0).update(Action="s3:*"), "no_role_may_do"),
@@ -40,6 +43,10 @@ BREAKS = [
     ("root", "SparkLauncherFunction", lambda p: p.pop("DeadLetterConfig"), "functions_are_bounded"),
     ("watch", "Topic", lambda p: p.pop("KmsMasterKeyId"), "topics_are_encrypted"),
 ]
+
+
+def authorizer(properties):
+    return properties["Body"]["securityDefinitions"]["Callers"]["x-amazon-apigateway-authorizer"]
 
 
 def statement(properties, which):

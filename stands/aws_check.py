@@ -90,7 +90,8 @@ def wait(read, done, seconds):
 
 
 def deployable(folder):
-    """The expanded templates without what the emulator lacks; what was left out."""
+    """The expanded templates without what the emulator lacks; what was left out. It also takes the key of the plan from the
+    header, whatever the authorizer names, so that no route asks for one before `throttling` has that of a single route do so."""
     templates, left = {}, {}
     for path in sorted(folder.glob("*.json")):
         template = json.loads(path.read_text())
@@ -99,6 +100,9 @@ def deployable(folder):
             del template["Resources"][name]
             left[LACKING[kind]] = left.get(LACKING[kind], 0) + 1
         template["Outputs"] = {name: output for name, output in template.get("Outputs", {}).items() if not any(f'"{g}"' in json.dumps(output) for g in gone)}
+        for methods in template["Resources"].get("Api", {}).get("Properties", {}).get("Body", {}).get("paths", {}).values():
+            for method in methods.values():
+                method["security"] = [s for s in method.get("security", []) if "api_key" not in s]
         templates[path.stem] = template
     return templates, left
 
@@ -106,7 +110,7 @@ def deployable(folder):
 def deploy(emulator, folder, functions):
     s3, cloudformation = emulator.client("s3"), emulator.client("cloudformation")
     s3.create_bucket(Bucket=CODE)
-    for name in ("orchestrator", "gpu_processing"):
+    for name in ("authorizer", "orchestrator", "gpu_processing"):
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             info = zipfile.ZipInfo("bootstrap")
@@ -170,9 +174,13 @@ class Api:
 
 
 def jobs_and_keys(emulator, api, outputs):
-    for key in (None, "x" * 40):
+    for key in (None, "x" * 40, api.key[:-1] + "x"):
         status, answer = api.call("POST", "/process", SMALL, key=key)
-        assert status == 403, (key, status, answer)
+        assert status == 401 and answer["type"].endswith("/docs/errors/unauthenticated"), (key, status, answer)
+    status, answer = api.call("GET", "/jobs", key=None, Authorization=f"Bearer {api.key}")
+    assert status == 200, ("either header", status, answer)
+    plan_keys = emulator.client("apigateway").get_api_keys(includeValues=True)["items"]
+    assert [k["value"] for k in plan_keys] == [f"caudal-plan-key-{api.key.split('_')[1]}"], "API Gateway is told no key's text"
     status, answer = api.call("GET", "/health/live", key=None)
     assert status == 200, (status, answer)
     status, answer = api.call("POST", "/process", {"data": "no"})
@@ -180,7 +188,7 @@ def jobs_and_keys(emulator, api, outputs):
     assert status in (400, 422), (status, answer)
     refused = status
     status, answer = api.call("POST", "/process", SMALL, Prefer="respond-async")
-    assert status == 202, (status, answer)
+    assert status == 202 and answer["location"] == f"/v1/jobs/{answer['job_id']}", (status, answer)
     job = answer["job_id"]
     end = api.ended(job)
     assert end["status"] == "completed", end
@@ -193,15 +201,26 @@ def jobs_and_keys(emulator, api, outputs):
     other = api.run("keys", "create", "--owner", "other", "--stack", STACK).strip()
     assert api.patiently("GET", f"/jobs/{job}", key=other)[0] == 404, "another owner's job is not found"
     api.run("keys", "revoke", other.split("_")[1], "--stack", STACK)
-    assert wait(lambda: api.patiently("GET", "/jobs", key=other)[0], lambda s: s == 403, 30) == 403
+    assert wait(lambda: api.patiently("GET", "/jobs", key=other)[0], lambda s: s == 401, 30) == 401
     print("a key of another owner saw nothing of it, and after its end passed no more")
-    print(f"403 without a key and with a wrong one, {refused} for what is no job; with the key a job ran through the API, the orchestrator and gpu_processing to its objects")
+    print(f"401 without a key and with a wrong one, {refused} for what is no job; with the key a job ran through the API, authorizer, orchestrator and gpu_processing to its objects")
 
 
-def throttling(api):
+def throttling(emulator, api, outputs):
+    """One route asks for a key of the plan, which is this emulator's way the text that the client sends; on AWS the authorizer names one."""
+    gateway = emulator.client("apigateway")
+    made = gateway.create_api_key(name="of-the-emulator", value=api.key, enabled=True)["id"]
+    gateway.create_usage_plan_key(usagePlanId=outputs["UsagePlan"], keyId=made, keyType="API_KEY")
+    identity = re.search(r"restapis/([^/]+)", api.url)[1]
+    resource = next(r["id"] for r in gateway.get_resources(restApiId=identity, limit=500)["items"] if r["path"] == "/jobs")
+    asks = lambda value: gateway.update_method(restApiId=identity, resourceId=resource, httpMethod="GET", patchOperations=[{"op": "replace", "path": "/apiKeyRequired", "value": value}])
+    asks("true")
+    gateway.create_deployment(restApiId=identity, stageName="v1")
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         states = [status for status, _ in pool.map(lambda _: api.call("GET", "/jobs"), range(60))]
     assert 429 in states and states.count(200) >= 20, states
+    asks("false")
+    gateway.create_deployment(restApiId=identity, stageName="v1")
     print(f"usage plan: of 60 calls at once {states.count(200)} were answered and {states.count(429)} told 429")
 
 
@@ -224,7 +243,7 @@ def decisions(emulator, outputs):
     bucket, function = f"arn:aws:s3:::{outputs['Bucket']}", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}"
     roles = {r["RoleName"]: r["Arn"] for r in iam.list_roles()["Roles"]}
     role = lambda part: next(arn for name, arn in roles.items() if part in name)
-    orchestrator, gpu = role("OrchestratorRole"), role("GpuProcessingRole")
+    authorizer, orchestrator, gpu = role("AuthorizerRole"), role("OrchestratorRole"), role("GpuProcessingRole")
     key = next(k for k in emulator.client("kms").list_aliases()["Aliases"] if "Storage" in k["AliasName"] or STACK in k["AliasName"])["TargetKeyId"]
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key}"
     allowed = [
@@ -232,7 +251,7 @@ def decisions(emulator, outputs):
         (orchestrator, "s3:DeleteObject", f"{bucket}/active/1"), (orchestrator, "s3:ListBucket", bucket),
         (orchestrator, "lambda:InvokeFunction", f"{function}-gpu-processing"), (orchestrator, "lambda:InvokeFunction", f"{function}-orchestrator"),
         (orchestrator, "kms:Decrypt", key), (gpu, "s3:GetObject", f"{bucket}/jobs/1/request.json"), (gpu, "s3:GetObject", f"{bucket}/uploads/1/data"),
-        (gpu, "s3:PutObject", f"{bucket}/normalized_data/1/data.json"), (gpu, "s3:PutObject", f"{bucket}/jobs/1/attempts/gpu_processing/1/report.json"), (gpu, "kms:Decrypt", key),
+        (gpu, "s3:PutObject", f"{bucket}/normalized_data/1/data.json"), (gpu, "s3:PutObject", f"{bucket}/jobs/1/attempts/gpu_processing/1/report.json"), (gpu, "kms:Decrypt", key), (authorizer, "s3:GetObject", f"{bucket}/access/keys/0123.json"),
     ]
     denied = [
         (orchestrator, "s3:PutObject", "arn:aws:s3:::another/x"), (orchestrator, "s3:DeleteBucket", bucket), (orchestrator, "s3:PutBucketPolicy", bucket),
@@ -240,6 +259,7 @@ def decisions(emulator, outputs):
         (orchestrator, "iam:PassRole", gpu), (orchestrator, "elasticmapreduce:AddJobFlowSteps", f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT}:cluster/j-1"),
         (gpu, "s3:PutObject", f"{bucket}/jobs/1/journal/00000001.json"), (gpu, "s3:PutObject", f"{bucket}/spark_results/1/final_results.json"),
         (gpu, "s3:GetObject", f"{bucket}/spark_results/1/final_results.json"), (gpu, "lambda:InvokeFunction", f"{function}-orchestrator"), (gpu, "kms:ScheduleKeyDeletion", key),
+        (authorizer, "s3:GetObject", f"{bucket}/jobs/1/request.json"), (authorizer, "s3:PutObject", f"{bucket}/access/keys/0123.json"),
     ]
     for expected, cases in (("allowed", allowed), ("denied", denied)):
         for arn, action, resource in cases:
@@ -304,7 +324,7 @@ def main():
         api = Api(emulator, outputs, caudal)
         jobs_and_keys(emulator, api, outputs)
         bucket_is_as_promised(emulator, outputs)
-        throttling(api)
+        throttling(emulator, api, outputs)
         role = decisions(emulator, outputs)
         a_right_is_missing(emulator, api, role)
         alarm(emulator)

@@ -1,16 +1,19 @@
 """Drives the real functions through the Lambda stand-in: whole jobs, events twice and late, kills, full houses, figures.
 
-Usage: lambda_check.py FOLDER [--s3twin PROGRAM] [--figures]: the folder holds the binaries `orchestrator`, `gpu_processing` and
-`spark_launcher`; cold starts are also timed with the bucket on PROGRAM; `--figures` does nothing else.
+Usage: lambda_check.py FOLDER [--s3twin PROGRAM] [--figures]: the folder holds the binaries `authorizer`, `orchestrator`,
+`gpu_processing` and `spark_launcher`; cold starts are also timed with the bucket on PROGRAM; `--figures` does nothing else.
 """
 
 import argparse
+import base64
 import collections
 import concurrent.futures
+import hashlib
 import io
 import json
 import pathlib
 import re
+import secrets
 import statistics
 import subprocess
 import sys
@@ -49,9 +52,9 @@ def settings(folder):
 class Stand:
     """All functions behind one address, with a bucket of their own."""
 
-    def __init__(self, *options, orchestrator="timeout=30", gpu="timeout=30", spark=None, variables=None, folder=None, port=0):
+    def __init__(self, *options, orchestrator="timeout=30", gpu="timeout=30", spark=None, authorizer=None, variables=None, folder=None, port=0):
         self.folder = str(folder or tempfile.mkdtemp(prefix="caudal-lambda-"))
-        functions = [f"orchestrator={BINARIES}/orchestrator,{orchestrator}", f"gpu={BINARIES}/gpu_processing,{gpu}", *filter(None, [spark])]
+        functions = [f"orchestrator={BINARIES}/orchestrator,{orchestrator}", f"gpu={BINARIES}/gpu_processing,{gpu}", *filter(None, [spark, authorizer])]
         arguments = [a for f in functions for a in ("--function", f)] + ["--port", str(port)]
         arguments += [a for pair in (settings(self.folder) | (variables or {})).items() for a in ("--env", "=".join(pair))]
         self.process = subprocess.Popen([sys.executable, HERE / "fake_lambda", *arguments, *options], stdout=subprocess.PIPE, text=True)
@@ -162,12 +165,93 @@ def events_are_told_as_they_come():
     print(f"{len(told)} states of a job were told in {answers} answers, each once")
 
 
+class Callers:
+    """Keys in the stand's bucket, as `caudal keys create` writes them, and tokens of an issuer."""
+
+    ISSUER = "https://issuer.example"
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        openssl = lambda *arguments: subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder).stdout
+        self._openssl = openssl
+        openssl("genrsa", "-out", "issuer.pem", "2048")
+        modulus = bytes.fromhex(openssl("rsa", "-in", "issuer.pem", "-noout", "-modulus").decode().strip().partition("=")[2])
+        key = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k", "n": self._encoded(modulus), "e": "AQAB"}
+        (self.folder / "keys.json").write_text(json.dumps({"keys": [key]}))
+
+    def variables(self):
+        return {"CAUDAL__AUTH__REQUIRED": "always", "CAUDAL__AUTH__ISSUER": self.ISSUER, "CAUDAL__AUTH__AUDIENCES": "somebody,caudal",
+                "CAUDAL__AUTH__JWKS": str(self.folder / "keys.json"), "CAUDAL__FUNCTIONS__SERVICE": "caudal"}
+
+    @staticmethod
+    def _encoded(content):
+        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+    def token(self, **changes):
+        claims = {"iss": self.ISSUER, "aud": "caudal", "sub": "ann", "scope": "submit read", "exp": int(time.time()) + 300} | changes
+        signed = ".".join(self._encoded(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": "k"}, claims))
+        (self.folder / "signed").write_text(signed)
+        return signed + "." + self._encoded(self._openssl("dgst", "-sha256", "-sign", "issuer.pem", "signed"))
+
+    def key(self, owner, **more):
+        identity = secrets.token_hex(8)
+        text = f"caudal_{identity}_{secrets.token_hex(32)}"
+        self.write({"id": identity, "owner": owner, "scopes": ["submit", "read"], "digest": hashlib.sha256(text.encode()).hexdigest(),
+                    "created_at": "2026-01-01T00:00:00Z", **more})
+        return text
+
+    def end(self, text):
+        place = self._place(text.split("_")[1])
+        self.write(json.loads(place.read_text()) | {"revoked_at": "2026-01-02T00:00:00Z"})
+
+    def _place(self, identity):
+        return self.folder / "bucket/access/keys" / f"{identity}.json"
+
+    def write(self, key):
+        place = self._place(key["id"])
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(key))
+
+
+def who_calls():
+    """The authorizer is asked before the orchestrator, and calls are counted by the key of the plan that it names."""
+    folder = tempfile.mkdtemp(prefix="caudal-lambda-")
+    callers = Callers(folder)
+    with Stand("--plan", "5,10", authorizer=f"authorizer={BINARIES}/authorizer,timeout=10,concurrency=30", variables=callers.variables(), folder=folder) as stand:
+        key, token = callers.key("ann"), callers.token()
+        bearer = lambda text: {"Authorization": f"Bearer {text}"}
+        for headers in ({}, {"X-Api-Key": "x" * 40}, {"X-Api-Key": key[:-1] + "x"}, bearer(callers.token(exp=int(time.time()) - 300)), bearer(callers.token(aud="another")),
+                        bearer(token[:-8] + "AAAAAAAA"), {"X-Api-Key": key, **bearer(token)}):
+            assert stand.call("GET", "/jobs", headers=headers)[0] == 401, headers
+        for path in ("/health/live", "/openapi.json", "/docs/errors/internal"):
+            with urllib.request.urlopen(stand.url + path) as answer:
+                assert answer.status == 200
+        status, answer = stand.call("POST", "/process", SMALL, bearer(token))
+        assert status == 200 and answer["status"] == "completed", answer
+        job = f"/jobs/{answer['job_id']}"
+        assert stand.call("GET", job, headers={"X-Api-Key": key})[0] == 200, "a key of the same owner sees the same"
+        assert stand.call("GET", job, headers=bearer(callers.token(sub="eve")))[0] == 404
+        assert stand.call("POST", "/process", SMALL, bearer(callers.token(scope="read")))[0] == 403
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            states = list(pool.map(lambda _: stand.call("GET", "/jobs", headers={"X-Api-Key": key})[0], range(40)))
+        assert set(states) == {200, 429} and states.count(200) >= 5, states
+        assert stand.call("GET", "/jobs", headers=bearer(token))[0] == 200, "tokens are counted apart"
+        callers.end(key)
+        begun = time.monotonic()
+        while (status := stand.call("GET", "/jobs", headers={"X-Api-Key": key})[0]) != 401:
+            assert status in (200, 429) and time.monotonic() - begun < 10, status
+            time.sleep(0.2)
+    print(f"7 callers of whom nobody is known were told 401 before the orchestrator was asked; a key and a token ran jobs; of 40 calls at once "
+          f"{states.count(429)} were told 429; a key that was ended was told 401 after {time.monotonic() - begun:.1f} s")
+
+
 def figures(bucket, variables):
     health = proxy.event("GET", "/health/live", {}, b"")
     nothing = {"job": "01890a5d-ac96-774b-bcce-b302099a8057", "attempt": 1}
     look = {"attempt": {"job": nothing["job"], "number": 1}, "do": "look"}
     emr = {"CAUDAL__EMR__ON": "serverless", "CAUDAL__EMR__APPLICATION": "a", "CAUDAL__EMR__ROLE": "r"}
-    for name, event in (("orchestrator", health), ("gpu_processing", nothing), ("spark_launcher", look)):
+    call = {"type": "REQUEST", "methodArn": "m", "multiValueHeaders": {"X-Api-Key": [f"caudal_{'0' * 16}_{'0' * 64}"]}}
+    for name, event in (("authorizer", call), ("orchestrator", health), ("gpu_processing", nothing), ("spark_launcher", look)):
         folder, times, polls, used, resident = tempfile.mkdtemp(prefix="caudal-lambda-"), [], [], [], []
         for _ in range(COLD_STARTS):
             environment = Environment(name, BINARIES / name, {k: v for k, v in settings(folder).items() if "FUNCTIONS" not in k} | emr | variables)
@@ -177,13 +261,13 @@ def figures(bucket, variables):
             used.append(environment.processor_seconds() * 1e3)
             resident.append(environment.resident_kib() / 1024)
             environment.end()
-            assert outcome == "done", answer
+            assert outcome == ("error" if name == "authorizer" else "done"), answer  # a key that is not known, after a look into the bucket
         print(f"{name}, bucket {bucket}: start to first answer {statistics.median(times):.1f} ms median, {min(times):.1f} least, {max(times):.1f} most, of {COLD_STARTS} "
               f"(ready after {statistics.median(polls):.1f}); {statistics.median(used):.0f} ms of processor; resident {statistics.median(resident):.0f} MiB")
 
 
 def sizes():
-    for name in ("orchestrator", "gpu_processing", "spark_launcher"):
+    for name in ("authorizer", "orchestrator", "gpu_processing", "spark_launcher"):
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             archive.write(BINARIES / name, "bootstrap")
@@ -202,6 +286,7 @@ def figures_on_s3(program):
 def main():
     if not ASKED.figures:
         whole_jobs()
+        who_calls()
         events_twice_and_out_of_order()
         events_are_told_as_they_come()
         full_houses()

@@ -4,7 +4,7 @@ Usage: python3 stands/fake_lambda --function NAME=PATH[,timeout=S][,concurrency=
 
 Functions run frozen between invocations, are killed at their time-out, and are called again when an asynchronous event
 failed, as on AWS. One address answers Lambda's Invoke, takes EMR's state changes at /events as EventBridge would, and is for every other path
-a REST API whose proxy is the function `orchestrator`. It prints `listening on http://127.0.0.1:PORT`.
+a REST API whose proxy is the function `orchestrator`, after it has asked the function `authorizer` where there is one. It prints `listening on http://127.0.0.1:PORT`.
 """
 
 import argparse
@@ -23,6 +23,7 @@ class Lambda:
 
     def __init__(self, asked):
         self.functions, self.log = {}, []
+        self.plan = proxy.Plan(*map(float, asked.plan.split(","))) if asked.plan else None
         self._random, self._lock = random.Random(asked.seed), threading.Lock()
         self._double, self._spread, self._retry, self._kill = asked.double, asked.spread, asked.retry_seconds, asked.kill_within
 
@@ -79,7 +80,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return service.take_state_change(json.loads(body))
         if self.path.startswith("/2015-03-31/functions/"):
             return self._invoke(self.path.split("/")[3], body)
-        self.send(*proxy.answer(service.functions["orchestrator"], self.command, self.path, self.headers, body))
+        call = (self.command, self.path, self.headers, body)
+        authorizer = service.functions.get("authorizer")
+        turned_away = authorizer and proxy.turned_away(authorizer, service.plan, *call)
+        self.send(*(turned_away or proxy.answer(service.functions["orchestrator"], *call)))
 
     do_GET = do_POST = do_DELETE = do_OPTIONS = do_PUT = _answer
 
@@ -124,6 +128,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--double", type=float, default=0.0, help="share of asynchronous events that come twice")
     parser.add_argument("--spread", type=float, default=0.0, help="seconds by which they are late at random")
+    parser.add_argument("--plan", help="RATE,BURST of each key that the authorizer names; none without it")
     parser.add_argument("--retry-seconds", type=float, default=0.5, help="pause before a failed event is tried again")
     parser.add_argument("--kill-within", type=float, default=0.0, help="seconds within which, at random, each event's first attempt is killed")
     asked = parser.parse_args()

@@ -1,6 +1,6 @@
 //! Settings and the one place where concrete backends meet, for the binary and for each function.
 
-#[cfg(feature = "server")]
+#[cfg(feature = "identity")]
 pub mod access;
 #[cfg(feature = "orchestrator")]
 mod compose;
@@ -15,12 +15,18 @@ mod gpu;
 #[cfg(feature = "gpu-worker")]
 pub mod gpu_worker;
 mod host;
-#[cfg(feature = "server")]
+#[cfg(feature = "identity")]
 mod issuer;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+#[cfg(any(feature = "authorizer", feature = "emr"))]
+mod plan_key;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg_attr(
+    not(feature = "server"),
+    allow(dead_code, reason = "all settings are read, and a function uses some")
+)]
 pub mod settings;
 #[cfg(all(feature = "emr", feature = "server"))]
 pub mod smoke;

@@ -56,7 +56,8 @@ pub fn router(
             whole_within: (!reach.streams).then(|| server.max_wait()),
             body_time: BodyTime { idle: server.idle_time(), slowest: server.slowest_body()? },
             origins: origins(settings, reach),
-            error_pages: ERROR_PAGES.into(),
+            error_pages: server.shown(ERROR_PAGES),
+            base_path: server.base_path.clone(),
         },
         closing,
     }))
@@ -183,7 +184,7 @@ pub(crate) fn serving(settings: &Settings) -> Result<Serving> {
             idle_time: server.idle_time(),
         }),
         max_connections: server.max_connections,
-        error_pages: ERROR_PAGES.into(),
+        error_pages: server.shown(ERROR_PAGES).into(),
     })
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use caudal_core::{Error, ErrorKind, PriceList, Result};
 use caudal_storage::{S3Location, is_s3};
 use config::{Config, Environment, File, FileFormat};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 pub use self::access::{AuthRequired, AuthSettings, CorsSettings, LimitSettings};
 pub use self::gpu::GpuSettings;
@@ -130,6 +130,7 @@ impl StorageSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSettings {
+    #[serde(deserialize_with = "entries")]
     allowed_roots: Vec<String>,
 }
 
@@ -201,7 +202,24 @@ pub struct Overrides {
     pub spill_limit: Option<String>,
 }
 
+/// The settings that are lists; in the environment their entries stand between commas.
+const LISTS: [&str; 5] =
+    ["sources.allowed_roots", "server.hosts", "auth.audiences", "auth.algorithms", "cors.allowed_origins"];
+
+/// A list, without the empty entry that an empty variable has.
+fn entries<'de, D: Deserializer<'de>>(list: D) -> std::result::Result<Vec<String>, D::Error> {
+    let mut entries = Vec::<String>::deserialize(list)?;
+    entries.retain(|entry| !entry.is_empty());
+    Ok(entries)
+}
+
 impl Settings {
+    fn environment() -> Environment {
+        let environment =
+            Environment::with_prefix("CAUDAL").prefix_separator("__").separator("__").try_parsing(true);
+        LISTS.iter().fold(environment.list_separator(","), |all, list| all.with_list_parse_key(list))
+    }
+
     /// Reads and checks all settings.
     ///
     /// # Errors
@@ -218,9 +236,7 @@ impl Settings {
         let mut builder = Config::builder()
             .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(file)
-            .add_source(
-                Environment::with_prefix("CAUDAL").prefix_separator("__").separator("__").try_parsing(true),
-            )
+            .add_source(Self::environment())
             .set_override_option("storage.folder", folder)
             .and_then(|b| b.set_override_option("storage.bucket", bucket))
             .and_then(|b| b.set_override_option("server.address", overrides.address.clone()))

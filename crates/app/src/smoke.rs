@@ -59,7 +59,7 @@ pub async fn smoke(
     };
     let key = create_key(settings, order).await?;
     let id = key.key.id.clone();
-    stack.attach(&id, key.text.reveal()).await?;
+    stack.attach(&id).await?;
     let url = url.unwrap_or(&stack.url).trim_end_matches('/').to_owned();
     let mut smoke = Smoke { stack: &stack, url, key: key.text.reveal().to_owned(), checks: Vec::new(), tell };
     let seen = smoke.everything().await;

@@ -1,13 +1,14 @@
 //! A deployed stack: what it says of itself, and the keys of its usage plan.
 //!
-//! API Gateway lets only keys of the plan pass, and counts by them; who holds a key, and what it may do, the orchestrator
-//! finds in the bucket. Both know the same key, so that a client has one.
+//! A client shows its key, and the authorizer finds in the bucket whose it is and names the key of the plan that API
+//! Gateway counts it by. That one is made and ended with the client's, whose text nobody else is told.
 
 use caudal_aws::{AwsClient, Call, Refusal, Service, xml};
 use caudal_core::{Error, ErrorKind, Result};
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::plan_key;
 use crate::settings::Settings;
 
 /// Keys of the plan are found again by their names.
@@ -51,20 +52,20 @@ impl Stack {
         Ok(Stack { client, name: name.to_owned(), url, bucket, plan })
     }
 
-    /// Has API Gateway let a key pass, and count by it.
+    /// Has API Gateway let the holder of a key pass, and count the calls.
     ///
     /// # Errors
     /// As [`of`](Self::of).
-    pub async fn attach(&self, id: &str, value: &str) -> Result<()> {
+    pub async fn attach(&self, id: &str) -> Result<()> {
         let what = "the key cannot be made one of the usage plan";
-        let key = json!({"name": plan_name(id), "value": value, "enabled": true});
+        let key = json!({"name": plan_name(id), "value": plan_key::of_key(id), "enabled": true});
         let made = self.api_gateway(Method::POST, "/apikeys", &key).await.map_err(|e| unseen(&e, what))?;
         let key = json!({"keyId": made["id"], "keyType": "API_KEY"});
         let path = format!("/usageplans/{}/keys", self.plan);
         self.api_gateway(Method::POST, &path, &key).await.map(drop).map_err(|e| unseen(&e, what))
     }
 
-    /// Has API Gateway let a key pass no more; one that it does not know is fine.
+    /// Has API Gateway let the holder of a key pass no more; one that it does not know is fine.
     ///
     /// # Errors
     /// As [`of`](Self::of).

@@ -1,10 +1,12 @@
 //! The bucket and the data sets that the settings name.
 
-#[cfg(feature = "server")]
+#[cfg(feature = "identity")]
 use std::sync::Arc;
 
 use caudal_core::Result;
-use caudal_storage::{Bucket, Datasets, SourceOptions, SpillOptions};
+use caudal_storage::Bucket;
+#[cfg(feature = "normalize")]
+use caudal_storage::{Datasets, SourceOptions, SpillOptions};
 
 use crate::settings::{Settings, StorageLocation};
 
@@ -19,6 +21,7 @@ pub fn open(settings: &Settings) -> Result<Bucket> {
 
 /// # Errors
 /// `InvalidRequest` for a wrong setting.
+#[cfg(feature = "normalize")]
 pub fn datasets(settings: &Settings, bucket: &Bucket) -> Result<Datasets> {
     let options = SourceOptions {
         allowed_roots: settings.allowed_folders(),
@@ -33,7 +36,7 @@ pub fn datasets(settings: &Settings, bucket: &Bucket) -> Result<Datasets> {
 ///
 /// # Errors
 /// `StorageUnavailable` when it cannot be opened, `InvalidRequest` for a wrong setting.
-#[cfg(feature = "server")]
+#[cfg(feature = "identity")]
 pub fn api_keys(settings: &Settings) -> Result<Arc<dyn caudal_core::identity::ApiKeys>> {
     Ok(Arc::new(caudal_storage::BucketApiKeys::new(open(settings)?)))
 }

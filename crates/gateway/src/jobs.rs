@@ -26,9 +26,9 @@ use crate::problem::{Problem, ProblemDetails, ServerProblems, error_of_ended};
 const DEFAULT_PAGE: usize = 20;
 const LARGEST_PAGE: usize = 100;
 
-/// The path of a job.
-pub fn path_of(job: JobId) -> String {
-    format!("/jobs/{job}")
+/// The path of a job, as clients know it.
+pub(crate) fn path_of(gateway: &Gateway, job: JobId) -> String {
+    gateway.options.shown(format_args!("/jobs/{job}"))
 }
 
 /// One page of the jobs, newest first.
@@ -238,7 +238,7 @@ pub(crate) async fn end(
 ) -> Result<Response, Problem> {
     Ok(match gateway.orchestrator.remove(&owner.0, job).await? {
         Removal::Cancelled(status) => {
-            let location = [(header::LOCATION, path_of(job))];
+            let location = [(header::LOCATION, path_of(&gateway, job))];
             (StatusCode::ACCEPTED, location, Json(view(&gateway, *status))).into_response()
         }
         Removal::Removed => StatusCode::NO_CONTENT.into_response(),
@@ -248,7 +248,7 @@ pub(crate) async fn end(
 fn view(gateway: &Gateway, job: JobStatus) -> JobView {
     let (id, ended) = (job.job_id, job.status.is_final());
     let unsuccessful = ended && job.status != JobState::Completed;
-    let path = path_of(id);
+    let path = path_of(gateway, id);
     JobView {
         job_id: id,
         status: job.status,

@@ -91,6 +91,15 @@ pub struct GatewayOptions {
     pub origins: Origins,
     /// Where the error pages are: a problem's `type` is this and the error's code.
     pub error_pages: String,
+    /// What stands before every path as clients know it, and is taken away before a request comes here: `/v1`, or nothing.
+    pub base_path: String,
+}
+
+impl GatewayOptions {
+    /// A path of this API, as clients know it.
+    fn shown(&self, path: impl std::fmt::Display) -> String {
+        format!("{}{path}", self.base_path)
+    }
 }
 
 /// All resources, each answer an HTTP answer: nothing that a client sends makes the service fail.

@@ -1,13 +1,17 @@
 //! `GET /openapi.json`: this API for machines, generated from the handlers that answer.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
 use axum::Json;
+use axum::extract::State;
 use utoipa::OpenApi;
+use utoipa::openapi::Server;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 
+use crate::Gateway;
 use crate::parameters::NoQuery;
 use crate::problem::{Problem, ProblemDetails};
 
@@ -65,6 +69,14 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn document(_: NoQuery) -> Result<Json<&'static utoipa::openapi::OpenApi>, Problem> {
-    Ok(Json(&DOCUMENT))
+pub(crate) async fn document(
+    State(gateway): State<Arc<Gateway>>,
+    _: NoQuery,
+) -> Result<Json<Cow<'static, utoipa::openapi::OpenApi>>, Problem> {
+    let mut document = Cow::Borrowed(&*DOCUMENT);
+    let base = &gateway.options.base_path;
+    if !base.is_empty() {
+        document.to_mut().servers = Some(vec![Server::new(base)]);
+    }
+    Ok(Json(document))
 }

@@ -66,6 +66,7 @@ mod tests {
             body_time: crate::limits::BodyTime { idle: Duration::from_secs(30), slowest: 1 },
             origins: Default::default(),
             error_pages: "docs/errors/".into(),
+            base_path: String::new(),
         }
     }
 

@@ -115,6 +115,12 @@ impl Problem {
     }
 }
 
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Error {
+        *problem.error
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
         Problem { error: Box::new(error), outside_of: None, headers: Vec::new() }

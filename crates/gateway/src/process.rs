@@ -105,7 +105,7 @@ pub(crate) async fn process(
     let mut response = match waited {
         Ok(Ok(result)) => match answer(&result)? {
             long if gateway.data.addresses().is_some() && elsewhere::is_long(&long) => {
-                accepted(handle.job_id, JobState::Completed)
+                accepted(&gateway, handle.job_id, JobState::Completed)
             }
             whole => whole,
         },
@@ -113,7 +113,7 @@ pub(crate) async fn process(
         Ok(Err(_)) | Err(_) => {
             handle.promise().await?;
             let state = handle.progress().borrow().state;
-            accepted(handle.job_id, state)
+            accepted(&gateway, handle.job_id, state)
         }
     };
     let is_accepted = response.status() == StatusCode::ACCEPTED;
@@ -183,8 +183,8 @@ fn answer(result: &JobResult) -> Result<Response, Problem> {
     }
 }
 
-fn accepted(job: JobId, status: JobState) -> Response {
-    let location = path_of(job);
+fn accepted(gateway: &Gateway, job: JobId, status: JobState) -> Response {
+    let location = path_of(gateway, job);
     let body = Accepted { job_id: job, status, location: location.clone() };
     (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
 }

@@ -91,11 +91,11 @@ pub struct ReceivedPart {
     sha256: String,
 }
 
-fn path_of(upload: Uuid) -> String {
-    format!("/uploads/{upload}")
+fn path_of(gateway: &Gateway, upload: Uuid) -> String {
+    gateway.options.shown(format_args!("/uploads/{upload}"))
 }
 
-fn view(upload: Upload) -> UploadView {
+fn view(gateway: &Gateway, upload: Upload) -> UploadView {
     let Upload { record, parts } = upload;
     let id = record.upload_id;
     let part = |part: UploadPart| PartView {
@@ -107,7 +107,7 @@ fn view(upload: Upload) -> UploadView {
             Some(_) => BTreeMap::from([("content-length".to_owned(), part.size.to_string())]),
             None => BTreeMap::new(),
         },
-        url: part.presigned.unwrap_or_else(|| format!("{}/parts/{}", path_of(id), part.number)),
+        url: part.presigned.unwrap_or_else(|| format!("{}/parts/{}", path_of(gateway, id), part.number)),
     };
     UploadView {
         upload_id: id,
@@ -197,8 +197,8 @@ pub(crate) async fn begin(
     let limits = BodyLimits { max_sent: LONGEST_REQUEST, max_decoded: LONGEST_REQUEST };
     let (body, _reserved) = read_json(request, &limits, &gateway.budget).await?;
     let upload = gateway.uploads.begin(wanted(owner.0, &body)?).await?;
-    let location = path_of(upload.record.upload_id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(view(upload))).into_response())
+    let location = path_of(&gateway, upload.record.upload_id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(view(&gateway, upload))).into_response())
 }
 
 /// Reads what is asked for, and tells every fault.
@@ -268,7 +268,7 @@ pub(crate) async fn find(
     UploadPath(id): UploadPath,
     _: NoQuery,
 ) -> Result<Json<UploadView>, Problem> {
-    Ok(Json(view(gateway.uploads.find(&owner.0, id).await?)))
+    Ok(Json(view(&gateway, gateway.uploads.find(&owner.0, id).await?)))
 }
 
 #[utoipa::path(
@@ -348,7 +348,7 @@ pub(crate) async fn complete(
     UploadPath(id): UploadPath,
     _: NoQuery,
 ) -> Result<Json<UploadView>, Problem> {
-    Ok(Json(view(gateway.uploads.complete(&owner.0, id).await?)))
+    Ok(Json(view(&gateway, gateway.uploads.complete(&owner.0, id).await?)))
 }
 
 #[utoipa::path(

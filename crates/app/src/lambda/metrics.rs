@@ -20,6 +20,8 @@ pub struct Metrics {
     prices: PriceList,
     clock: SystemClock,
     warm: AtomicBool,
+    /// Whether its invocations count among the service's.
+    counts: bool,
 }
 
 /// How one invocation went.
@@ -32,7 +34,14 @@ pub struct Outcome {
 
 impl Metrics {
     pub fn new(service: String, prices: PriceList) -> Self {
-        Metrics { service, prices, clock: SystemClock::new(), warm: AtomicBool::new(false) }
+        Metrics { service, prices, clock: SystemClock::new(), warm: AtomicBool::new(false), counts: true }
+    }
+
+    /// Of a function that runs before each call of another one: it adds to the service's cost, but not to its
+    /// invocations, of which the share that fails would look half as large.
+    #[cfg(feature = "authorizer")]
+    pub fn apart(service: String, prices: PriceList) -> Self {
+        Metrics { counts: false, ..Metrics::new(service, prices) }
     }
 
     /// Since this environment began to run.
@@ -65,17 +74,21 @@ impl Metrics {
             let age = now.timestamp_millis() as f64 / 1e3 - (seconds as f64 + f64::from(nanoseconds) / 1e9);
             values.push(("JobLatency", "Seconds", json!(age.max(0.0))));
         }
-        let metrics: Vec<Value> =
-            values.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+        let declared = |of_service: bool| -> Vec<Value> {
+            let among = |name: &str| of_service == (self.counts || name == "EstimatedCost");
+            let values = values.iter().filter(|(name, ..)| among(name));
+            values.map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect()
+        };
+        let function = json!(["Service", "Function"]);
+        let directives = [(json!([["Service"], function]), true), (json!([function]), false)];
+        let directives: Vec<Value> = directives
+            .into_iter()
+            .map(|(dimensions, of_service)| (dimensions, declared(of_service)))
+            .filter(|(_, metrics)| !metrics.is_empty())
+            .map(|(dimensions, metrics)| json!({"Namespace": "Caudal", "Dimensions": dimensions, "Metrics": metrics}))
+            .collect();
         let mut line = json!({
-            "_aws": {
-                "Timestamp": now.timestamp_millis(),
-                "CloudWatchMetrics": [{
-                    "Namespace": "Caudal",
-                    "Dimensions": [["Service"], ["Service", "Function"]],
-                    "Metrics": metrics,
-                }],
-            },
+            "_aws": {"Timestamp": now.timestamp_millis(), "CloudWatchMetrics": directives},
             "Service": self.service,
             "Function": context.env_config.function_name,
             "request": context.request_id,
@@ -111,5 +124,20 @@ mod tests {
             (&next["ColdStart"], &next["Error"], next.get("JobLatency")),
             (&json!(0), &json!(0), None)
         );
+    }
+
+    #[cfg(feature = "authorizer")]
+    #[test]
+    fn of_a_function_before_another_only_the_cost_is_the_services() {
+        let metrics = Metrics::apart("stack".into(), PriceList::default());
+        let line = metrics.line(&Context::default(), Duration::ZERO, &Outcome::default());
+        let [of_service, of_function] = line["_aws"]["CloudWatchMetrics"].as_array().unwrap().as_slice()
+        else {
+            panic!("{line}")
+        };
+        assert_eq!(of_service["Metrics"], json!([{"Name": "EstimatedCost", "Unit": "None"}]));
+        assert_eq!(of_service["Dimensions"], json!([["Service"], ["Service", "Function"]]));
+        assert_eq!(of_function["Dimensions"], json!([["Service", "Function"]]));
+        assert_eq!(of_function["Metrics"].as_array().unwrap().len(), 4);
     }
 }

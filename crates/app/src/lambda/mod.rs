@@ -3,6 +3,8 @@
 //! Between functions only ids travel; the journal and the objects beside it say the rest. Nothing works on after an
 //! answer: a request to the API is answered from the journal, and another invocation does the work.
 
+#[cfg(feature = "authorizer")]
+mod authorizer;
 #[cfg(feature = "lambda-http")]
 mod client;
 #[cfg(feature = "lambda-http")]
@@ -14,8 +16,11 @@ mod orchestrator;
 pub(crate) mod remote;
 #[cfg(feature = "emr")]
 mod spark;
+#[cfg(feature = "normalize")]
 mod stage;
 
+#[cfg(feature = "authorizer")]
+pub use authorizer::authorizer;
 pub use lambda_runtime::Error;
 #[cfg(feature = "lambda-http")]
 pub use orchestrator::orchestrator;
@@ -23,4 +28,5 @@ pub use orchestrator::orchestrator;
 pub(crate) use spark::LauncherFunction;
 #[cfg(feature = "emr")]
 pub use spark::spark_launcher;
+#[cfg(feature = "normalize")]
 pub use stage::gpu_processing;

@@ -13,6 +13,7 @@ use super::{byte_size, invalid};
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
     pub address: SocketAddr,
+    pub base_path: String,
     default_wait_seconds: f64,
     max_wait_seconds: f64,
     drain_seconds: f64,
@@ -21,6 +22,7 @@ pub struct ServerSettings {
     body_memory: String,
     tls_certificate: String,
     tls_key: String,
+    #[serde(deserialize_with = "super::entries")]
     pub hosts: Vec<String>,
     pub max_connections: usize,
     max_headers: String,
@@ -101,7 +103,20 @@ impl ServerSettings {
         }
     }
 
+    /// A path as clients know it.
+    pub fn shown(&self, path: &str) -> String {
+        format!("{}{path}", self.base_path)
+    }
+
     pub(super) fn check(&self) -> Result<()> {
+        let base = &self.base_path;
+        if !base.is_empty()
+            && (!base.starts_with('/') || base.ends_with('/') || base.contains(['?', '#', ' ']))
+        {
+            return Err(invalid(format!(
+                "server.base_path begins with / and does not end with it, such as \"/v1\", or is empty; found {base:?}"
+            )));
+        }
         self.max_body()?;
         self.max_decompressed()?;
         self.body_memory()?;

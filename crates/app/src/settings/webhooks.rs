@@ -1,5 +1,6 @@
 //! The settings of webhooks: the key, who may be called, and how patiently.
 
+#[cfg(feature = "server")]
 use std::time::Duration;
 
 use caudal_core::Result;

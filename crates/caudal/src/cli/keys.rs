@@ -103,7 +103,7 @@ async fn on_stack(overrides: &Overrides, name: &str, command: KeysCommand) -> Re
     match command {
         KeysCommand::Create(order) => {
             let made = create(&settings, order).await?;
-            if let Err(error) = stack.attach(&made.key.id, made.text.reveal()).await {
+            if let Err(error) = stack.attach(&made.key.id).await {
                 revoke_key(&settings, &made.key.id).await?;
                 return Err(error);
             }

@@ -1,8 +1,10 @@
 //! The HTTP API as the contract has it.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
-use crate::support::{Place, Server};
+use crate::support::{Place, Server, binary};
 
 #[test]
 fn a_complete_request_is_one_array_and_its_answer_is_the_final_response() {
@@ -192,4 +194,40 @@ fn submit(server: &Server, body: &str) -> String {
     let answer = server.post("/process", body);
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["job_id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn behind_a_proxy_that_takes_a_prefix_away_every_address_in_an_answer_has_it() {
+    let place = Place::new();
+    let variables = [("CAUDAL__SERVER__BASE_PATH", PathBuf::from("/v1"))];
+    let server = Server::start_with(&place.bucket(), &[], &variables);
+    let headers = [("content-type", "application/json"), ("prefer", "respond-async")];
+    let answer = server.request("POST", "/process", &headers, Some(br#"{"data": [1, 2]}"#));
+    let job = answer.json()["job_id"].as_str().expect("an id").to_owned();
+    let address = format!("/v1/jobs/{job}");
+    assert_eq!((answer.status, answer.header("location")), (202, address.as_str()));
+    assert_eq!(answer.json()["location"], address.as_str());
+    let links = server.wait_for(&job)["links"].clone();
+    assert_eq!((&links["self"], &links["data"]), (&json!(address), &json!(format!("{address}/data"))));
+    let upload = server.post("/uploads", r#"{"size": 3, "format": "csv"}"#);
+    let address = upload.header("location").to_owned();
+    assert!(address.starts_with("/v1/uploads/"), "{address}");
+    assert_eq!(upload.json()["parts"][0]["url"], format!("{address}/parts/1"));
+    assert_eq!(server.get("/nowhere").json()["type"], "/v1/docs/errors/not-found");
+    assert_eq!(server.get("/openapi.json").json()["servers"], json!([{"url": "/v1"}]));
+}
+
+#[test]
+fn a_prefix_that_is_no_path_is_refused_at_the_start() {
+    for wrong in ["v1", "/v1/", "/v1?x"] {
+        let place = Place::new();
+        let run = binary()
+            .args(["serve", "--listen", "127.0.0.1:0", "--storage"])
+            .arg(place.bucket())
+            .env("CAUDAL__SERVER__BASE_PATH", wrong)
+            .output()
+            .expect("the binary runs");
+        let stderr = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.code() == Some(2) && stderr.contains("server.base_path"), "{wrong}: {stderr}");
+    }
 }

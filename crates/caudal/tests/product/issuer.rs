@@ -191,3 +191,28 @@ fn an_issuer_without_an_audience_or_over_plain_http_is_refused_at_the_start() {
     refused(&format!("{issuer}jwks = \"k\"\nalgorithms = [\"HS256\"]\n"), "expected one of RS256");
     refused("[cors]\nallowed_origins = [\"*\"]\nallow_credentials = true\n", "cors.allow_credentials");
 }
+
+#[test]
+fn what_is_a_list_in_the_settings_has_commas_in_the_environment() {
+    let place = Place::new();
+    let signer = new_key();
+    let keys = place.file("keys.json", key_set(&signer).to_string());
+    let settings = |audiences: &str| {
+        let variable = |name, value: &str| (name, PathBuf::from(value));
+        [
+            variable("CAUDAL__AUTH__ISSUER", "https://issuer.example"),
+            variable("CAUDAL__AUTH__JWKS", keys.to_str().expect("a UTF-8 path")),
+            variable("CAUDAL__AUTH__ALGORITHMS", "EdDSA"),
+            variable("CAUDAL__AUTH__SCOPE_PREFIX", "caudal:"),
+            variable("CAUDAL__AUTH__AUDIENCES", audiences),
+            variable("CAUDAL__CORS__ALLOWED_ORIGINS", ""),
+        ]
+    };
+    let token = signed(&signer, "https://issuer.example", &json!({}));
+    let answered = |audiences: &str| {
+        let server = Server::start_with(&place.bucket(), &["--authenticate"], &settings(audiences));
+        call(&server, &token, "GET", "/jobs", None).status
+    };
+    assert_eq!(answered("somebody,caudal"), 200);
+    assert_eq!(answered("somebody"), 401);
+}

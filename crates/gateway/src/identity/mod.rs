@@ -60,8 +60,8 @@ impl Guard {
     ///
     /// # Errors
     /// `Unauthenticated` where nobody shows anything and something is required, and for what does not hold;
-    /// `StorageUnavailable` where the keys cannot be read.
-    async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
+    /// `StorageUnavailable` where the keys cannot be read, `IssuerUnavailable` where the issuer's cannot.
+    pub async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
         let Some(checks) = &self.0 else { return Ok(Identity::anonymous()) };
         match (Shown::read(headers)?, &checks.tokens) {
             (Shown::Key(key), _) => checks.holder_of(&key).await,

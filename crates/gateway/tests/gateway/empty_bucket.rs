@@ -39,6 +39,7 @@ pub async fn gateway() -> Gateway {
         body_time: BodyTime { idle: Duration::from_secs(30), slowest: 1 },
         origins: Default::default(),
         error_pages: "docs/errors/".into(),
+        base_path: String::new(),
     };
     let nothing = Arc::new(Nothing);
     let ports = Ports {
