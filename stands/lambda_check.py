@@ -118,7 +118,7 @@ def events_twice_and_out_of_order():
 
 def killed_in_every_stage():
     """Each event's first attempt is killed at some moment; AWS's retries and the sweep carry the jobs on."""
-    with Stand("--kill-within", "0.4", "--seed", "5", "--retry-seconds", "1", orchestrator="timeout=30,concurrency=20") as stand:
+    with Stand("--kill-within", "0.2", "--seed", "5", "--retry-seconds", "1", orchestrator="timeout=30,concurrency=20") as stand:
         jobs = [stand.submit(LARGE) for _ in range(16)]
         deadline = time.monotonic() + 120
         while unfinished := [j for j in jobs if not (pathlib.Path(stand.folder) / "bucket/jobs" / j / "job.json").exists()]:

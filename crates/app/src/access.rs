@@ -3,25 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caudal_core::identity::{ApiKey, KeyState, LONGEST_OWNER, Scopes, is_owner};
+use caudal_core::identity::{ApiKey, ApiKeys, KeyState, LONGEST_OWNER, Scopes, is_owner};
 use caudal_core::ports::Clock;
 use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::Guard;
 use caudal_gateway::identity::api_key::KeyText;
 use caudal_gateway::limits::{Limits, Rate, RateLimits};
+use caudal_storage::Bucket;
 
 use crate::host::SystemClock;
 use crate::issuer;
 use crate::settings::Settings;
 use crate::store;
 
-/// The guard of a server: it lets nobody in unasked where credentials are `required`.
+/// The guard of a server over the keys in a bucket: it lets nobody in unasked where credentials are `required`.
 ///
 /// # Errors
-/// `StorageUnavailable` when the bucket cannot be opened, `InvalidRequest` for a wrong setting.
-pub fn guard(settings: &Settings, required: bool) -> Result<Guard> {
+/// `InvalidRequest` for a wrong setting.
+pub(crate) fn guard(settings: &Settings, bucket: &Bucket, required: bool) -> Result<Guard> {
     let tokens = issuer::tokens(&settings.auth)?;
-    Ok(Guard::new(required, store::api_keys(settings)?, tokens, Arc::new(SystemClock::new())))
+    Ok(Guard::new(required, store::api_keys(bucket.clone()), tokens, Arc::new(SystemClock::new())))
+}
+
+fn keys(settings: &Settings) -> Result<Arc<dyn ApiKeys>> {
+    store::open(settings).map(store::api_keys)
 }
 
 /// How often may be asked.
@@ -87,7 +92,7 @@ pub async fn create_key(settings: &Settings, order: KeyOrder) -> Result<NewKey> 
         expires_at: order.lifetime.map(ends).transpose()?,
         revoked_at: None,
     };
-    store::api_keys(settings)?.add(&key).await?;
+    keys(settings)?.add(&key).await?;
     Ok(NewKey { key, text })
 }
 
@@ -97,12 +102,12 @@ pub async fn create_key(settings: &Settings, order: KeyOrder) -> Result<NewKey> 
 /// `StorageUnavailable` when the bucket does not answer.
 pub async fn list_keys(settings: &Settings) -> Result<Vec<(ApiKey, KeyState)>> {
     let now = SystemClock::new().now();
-    let keys = store::api_keys(settings)?.list().await?;
+    let found = keys(settings)?.list().await?;
     let with_state = |key: ApiKey| {
         let state = key.state(now);
         (key, state)
     };
-    Ok(keys.into_iter().map(with_state).collect())
+    Ok(found.into_iter().map(with_state).collect())
 }
 
 /// Ends a key for good. Either its id or the whole key names it.
@@ -112,7 +117,7 @@ pub async fn list_keys(settings: &Settings) -> Result<Vec<(ApiKey, KeyState)>> {
 pub async fn revoke_key(settings: &Settings, name: &str) -> Result<ApiKey> {
     let whole = KeyText::read(name);
     let id = whole.as_ref().map_or(name, KeyText::id);
-    let ended = store::api_keys(settings)?.revoke(id, SystemClock::new().now()).await?;
+    let ended = keys(settings)?.revoke(id, SystemClock::new().now()).await?;
     ended.ok_or_else(|| {
         let detail = format!("there is no key {id:?} in this storage");
         Error::new(ErrorKind::NotFound, detail).hint("caudal keys list has the ids")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
-use caudal_core::ports::{Ids, Normalizer, Pipeline};
+use caudal_core::ports::{Clock, Ids, Normalizer, Pipeline};
 use caudal_core::spark::SparkEngine;
 use caudal_core::uploads::Uploads;
 use caudal_normalize::{CardPort, DeviceRates, HostDevices, HostNormalizer, LocalCard, RatesCache};
@@ -28,7 +28,7 @@ pub struct App {
     pub data: Arc<dyn NormalizedData>,
     pub uploads: Arc<dyn Uploads>,
     planner: Arc<MeasuredPlanner>,
-    bucket: Bucket,
+    pub(crate) bucket: Bucket,
     #[cfg(feature = "lambda-http")]
     spark: Arc<dyn SparkEngine>,
     #[cfg(feature = "lambda-http")]
@@ -195,15 +195,17 @@ impl Card {
     }
 }
 
-/// Rounds in which a bucket is tried before anything is stored in it.
+/// Rounds in which a server tries a bucket before it stores anything in it.
 const ROUNDS_OF_A_SERVER: usize = 4;
-const ROUNDS_OF_A_RUN: usize = 1;
 
-/// A single run trusts a folder: nobody else writes there meanwhile.
+/// A single run trusts a folder, where nobody else writes meanwhile; and so does each start of a function, of which there
+/// may be many a minute, what another found out about the bucket within a day.
 async fn probe(bucket: &Bucket, takes_over: bool) -> Result<()> {
     match takes_over {
         true => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_SERVER).await,
-        false if bucket.is_remote() => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_RUN).await,
+        false if bucket.is_remote() => {
+            bucket.probe_unless_known(RandomIds.entry_id(), SystemClock::new().now()).await
+        }
         false => Ok(()),
     }
 }

@@ -47,7 +47,7 @@ pub fn router(
         system: Arc::new(Host { memory_limit: settings.memory_limit()? }),
         uploads: app.uploads.clone(),
         budget: BodyBudget::new(server.body_memory()?),
-        guard: access::guard(settings, reach.required)?,
+        guard: access::guard(settings, &app.bucket, reach.required)?,
         limits: access::limits(settings),
         options: GatewayOptions {
             body: BodyLimits { max_sent: server.max_body()?, max_decoded: server.max_decompressed()? },

@@ -33,10 +33,7 @@ pub fn datasets(settings: &Settings, bucket: &Bucket) -> Result<Datasets> {
 }
 
 /// The API keys of whoever uses the same bucket.
-///
-/// # Errors
-/// `StorageUnavailable` when it cannot be opened, `InvalidRequest` for a wrong setting.
 #[cfg(feature = "identity")]
-pub fn api_keys(settings: &Settings) -> Result<Arc<dyn caudal_core::identity::ApiKeys>> {
-    Ok(Arc::new(caudal_storage::BucketApiKeys::new(open(settings)?)))
+pub fn api_keys(bucket: Bucket) -> Arc<dyn caudal_core::identity::ApiKeys> {
+    Arc::new(caudal_storage::BucketApiKeys::new(bucket))
 }

@@ -319,6 +319,11 @@ pub fn probe(probe: Uuid, round: usize) -> Path {
     probe_folder(probe).join(format!("{round}"))
 }
 
+/// That a bucket was tried, and when.
+pub fn probe_passed() -> Path {
+    probes_folder().join("passed.json")
+}
+
 /// What a host measured of itself.
 pub fn calibration(fingerprint: &str) -> Path {
     Path::from("planner").join(format!("{fingerprint}.json"))

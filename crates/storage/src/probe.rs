@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use caudal_core::{Error, ErrorKind, Result};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::bucket::Bucket;
@@ -14,6 +16,15 @@ const WRITERS: usize = 16;
 
 /// Tries to create an object at all, where nobody was told that it was created and it is not there.
 const TRIES: usize = 3;
+
+/// For how long one trial counts for all that come after it.
+const COUNTS: TimeDelta = TimeDelta::hours(24);
+
+/// That a bucket kept the rules.
+#[derive(Serialize, Deserialize)]
+struct Passed {
+    at: DateTime<Utc>,
+}
 
 const HINT: &str = "Caudal needs a store with conditional writes (If-None-Match) and strong consistency, such as a \
                     folder or Amazon S3";
@@ -28,6 +39,22 @@ impl Bucket {
         let kept = self.rules_are_kept(probe, rounds).await;
         let swept = self.delete_below(&keys::probe_folder(probe)).await;
         kept.and(swept)
+    }
+
+    /// Tries the bucket where nobody has within a day: a trial is some fifty requests and as many connections at once, and
+    /// this one.
+    ///
+    /// # Errors
+    /// As [`probe`](Self::probe).
+    pub async fn probe_unless_known(&self, probe: Uuid, now: DateTime<Utc>) -> Result<()> {
+        let key = keys::probe_passed();
+        // What cannot be read as such says nothing.
+        let passed = self.get(&key).await?.and_then(|found| serde_json::from_slice::<Passed>(&found).ok());
+        if passed.is_some_and(|passed| (now - passed.at).abs() < COUNTS) {
+            return Ok(());
+        }
+        self.probe(probe, 1).await?;
+        self.put_json(&key, &Passed { at: now }).await
     }
 
     async fn rules_are_kept(&self, probe: Uuid, rounds: usize) -> Result<()> {

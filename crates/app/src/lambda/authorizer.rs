@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::metrics::{Metrics, Outcome};
 use crate::settings::{Overrides, Settings};
-use crate::{access, plan_key};
+use crate::{access, plan_key, store};
 
 /// What API Gateway takes for a 401; any other error is a 500 to it.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html>
@@ -41,7 +41,7 @@ pub async fn authorizer() -> std::result::Result<(), lambda_runtime::Error> {
     let settings = Settings::load(&Overrides::default())?;
     let service = settings.functions.service.clone();
     let porter = Arc::new(Porter {
-        guard: access::guard(&settings, true)?,
+        guard: access::guard(&settings, &store::open(&settings)?, true)?,
         metrics: Metrics::apart(service.clone(), settings.prices.clone()),
         stack: service,
     });

@@ -7,7 +7,8 @@
 mod authorizer;
 #[cfg(feature = "lambda-http")]
 mod client;
-#[cfg(feature = "lambda-http")]
+#[cfg(any(feature = "lambda-http", test))]
+#[cfg_attr(not(feature = "lambda-http"), allow(dead_code, reason = "its tests need no engine"))]
 mod event;
 mod metrics;
 #[cfg(feature = "lambda-http")]

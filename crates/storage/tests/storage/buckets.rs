@@ -24,6 +24,28 @@ async fn a_bucket_that_keeps_the_rules_is_taken_and_nothing_of_the_trial_stays()
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_trial_counts_for_a_day() {
+    let trials =
+        |folder: &std::path::Path| walk(folder).iter().filter(|f| !f.ends_with("passed.json")).count();
+    for (backend, bucket, folder) in buckets() {
+        let probe = Uuid::now_v7();
+        bucket.probe_unless_known(probe, minute(0)).await.unwrap_or_else(|e| panic!("{backend}: {e}"));
+        let Some(folder) = folder else { continue };
+        let passed = folder.path().join("probe/passed.json");
+        let first = std::fs::read(&passed).unwrap();
+        bucket.probe_unless_known(probe, minute(24 * 60 - 1)).await.unwrap();
+        assert_eq!(std::fs::read(&passed).unwrap(), first, "within a day nothing is tried");
+        bucket.probe_unless_known(probe, minute(24 * 60)).await.unwrap();
+        let second = std::fs::read(&passed).unwrap();
+        assert_ne!(second, first);
+        std::fs::write(&passed, "{").unwrap();
+        bucket.probe_unless_known(probe, minute(24 * 60)).await.unwrap();
+        assert_eq!(std::fs::read(&passed).unwrap(), second, "what says nothing is written anew");
+        assert_eq!(trials(folder.path()), 0);
+    }
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
