@@ -91,7 +91,8 @@ def wait(read, done, seconds):
 
 def deployable(folder):
     """The expanded templates without what the emulator lacks; what was left out. It also takes the key of the plan from the
-    header, whatever the authorizer names, so that no route asks for one before `throttling` has that of a single route do so."""
+    header, whatever the authorizer names, so that no route asks for one before `throttling` has that of a single route do so; and
+    it reads the API's own answers from resources of their own, not from the body."""
     templates, left = {}, {}
     for path in sorted(folder.glob("*.json")):
         template = json.loads(path.read_text())
@@ -100,9 +101,12 @@ def deployable(folder):
             del template["Resources"][name]
             left[LACKING[kind]] = left.get(LACKING[kind], 0) + 1
         template["Outputs"] = {name: output for name, output in template.get("Outputs", {}).items() if not any(f'"{g}"' in json.dumps(output) for g in gone)}
-        for methods in template["Resources"].get("Api", {}).get("Properties", {}).get("Body", {}).get("paths", {}).values():
-            for method in methods.values():
-                method["security"] = [s for s in method.get("security", []) if "api_key" not in s]
+        body = template["Resources"].get("Api", {}).get("Properties", {}).get("Body", {})
+        for method in [method for methods in body.get("paths", {}).values() for method in methods.values()]:
+            method["security"] = [s for s in method.get("security", []) if "api_key" not in s]
+        for kind, answer in body.get("x-amazon-apigateway-gateway-responses", {}).items():
+            properties = {"RestApiId": {"Ref": "Api"}, "ResponseType": kind} | {name[0].upper() + name[1:]: value for name, value in answer.items()}
+            template["Resources"]["Says" + kind.title().replace("_", "")] = {"Type": "AWS::ApiGateway::GatewayResponse", "Properties": properties}
         templates[path.stem] = template
     return templates, left
 
@@ -131,10 +135,16 @@ def deploy(emulator, folder, functions):
         events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
         raise AssertionError([(e["LogicalResourceId"], e.get("ResourceStatusReason")) for e in events if "FAILED" in e["ResourceStatus"]])
     outputs = {o["OutputKey"]: o["OutputValue"] for o in cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]}
+    # The stage has what was there when it was deployed.
+    emulator.client("apigateway").create_deployment(restApiId=api_of(outputs), stageName="v1")
     kinds = len({r["Type"] for t in templates.values() for r in t["Resources"].values()})
     print(f"deployed: {sum(len(t['Resources']) for t in templates.values())} resources of {kinds} kinds in {len(templates)} templates")
     print("left out, since the emulator has none of it:", ", ".join(f"{what} ({n})" for what, n in left.items()))
     return outputs
+
+
+def api_of(outputs):
+    return re.search(r"https://([^.]+)\.execute-api", outputs["Url"])[1]
 
 
 class Api:
@@ -142,8 +152,7 @@ class Api:
 
     def __init__(self, emulator, outputs, caudal):
         self.caudal = caudal
-        api = re.search(r"https://([^.]+)\.execute-api", outputs["Url"])[1]
-        self.emulator, self.url = emulator, f"{emulator.url}/restapis/{api}/v1/_user_request_"
+        self.emulator, self.url = emulator, f"{emulator.url}/restapis/{api_of(outputs)}/v1/_user_request_"
         self.key = self.run("keys", "create", "--owner", "check", "--stack", STACK).strip()
 
     def run(self, *arguments):
@@ -211,7 +220,7 @@ def throttling(emulator, api, outputs):
     gateway = emulator.client("apigateway")
     made = gateway.create_api_key(name="of-the-emulator", value=api.key, enabled=True)["id"]
     gateway.create_usage_plan_key(usagePlanId=outputs["UsagePlan"], keyId=made, keyType="API_KEY")
-    identity = re.search(r"restapis/([^/]+)", api.url)[1]
+    identity = api_of(outputs)
     resource = next(r["id"] for r in gateway.get_resources(restApiId=identity, limit=500)["items"] if r["path"] == "/jobs")
     asks = lambda value: gateway.update_method(restApiId=identity, resourceId=resource, httpMethod="GET", patchOperations=[{"op": "replace", "path": "/apiKeyRequired", "value": value}])
     asks("true")
