@@ -1,6 +1,6 @@
 //! Why AWS did not do what it was asked for, as a sentence for the user with the cure.
 
-use caudal_core::{Error, ErrorKind};
+use caudal_core::{Error, ErrorKind, reasons};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -25,37 +25,6 @@ const THROTTLES: [&str; 6] = [
     "TooManyRequestsException",
     "SlowDown",
 ];
-
-/// What a code or message says, the reason, and the cure; the first that fits is told.
-const REASONS: [(&str, &str, &str); 15] = [
-    ("Signature expired", "the clock of this machine is wrong", CLOCK),
-    ("Signature not yet current", "the clock of this machine is wrong", CLOCK),
-    ("RequestTimeTooSkewed", "the clock of this machine is wrong", CLOCK),
-    ("RequestExpired", "the clock of this machine is wrong", CLOCK),
-    ("ExpiredToken", "the credentials have expired", "get new ones"),
-    (
-        "NoCredentials",
-        "no credentials were found",
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
-    ),
-    ("UnrecognizedClient", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
-    ("InvalidClientTokenId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
-    ("InvalidAccessKeyId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
-    ("InvalidSignature", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
-    ("SignatureDoesNotMatch", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
-    ("KMS", "an encryption key cannot be used", ALLOW_KEY),
-    ("kms:", "an encryption key cannot be used", ALLOW_KEY),
-    ("AccessDenied", "access denied", "check the policies of the role; the log names what it may not do"),
-    (
-        "UnauthorizedOperation",
-        "access denied",
-        "check the policies of the role; the log names what it may not do",
-    ),
-];
-
-const CLOCK: &str = "set it; AWS accepts five minutes either way, S3 fifteen";
-
-const ALLOW_KEY: &str = "allow its use to this role: kms:GenerateDataKey, kms:Decrypt";
 
 impl Refusal {
     /// Reads an answer that is no good one: JSON of the newer services, XML of the older ones.
@@ -116,8 +85,8 @@ impl Refusal {
                 .cause(message);
         }
         let cause = format!("{code}: {message}");
-        match REASONS.iter().find(|(sign, ..)| cause.contains(sign)) {
-            Some((_, reason, cure)) => Error::new(kind, format!("{what}: {reason}")).hint(*cure).cause(cause),
+        match reasons::find(&cause, &[reasons::OF_AWS]) {
+            Some((_, reason, cure)) => Error::new(kind, format!("{what}: {reason}")).hint(cure).cause(cause),
             None => Error::new(kind, format!("{what}: {message}")).cause(cause),
         }
     }

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod json;
 pub mod ports;
 pub mod prices;
+pub mod reasons;
 pub mod request;
 pub mod results;
 pub mod spark;

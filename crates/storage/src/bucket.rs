@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use caudal_core::reasons::{self, Reason};
 use caudal_core::{Error, ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
@@ -291,42 +292,30 @@ pub(crate) fn failed(what: &str, key: &Path, error: object_store::Error) -> Erro
 /// An error of a store, with the reason and the cure where they are known.
 pub(crate) fn explained(kind: ErrorKind, what: String, error: object_store::Error) -> Error {
     let cause = full_cause(&error);
-    let known = REASONS.iter().find(|(mark, ..)| cause.contains(mark));
-    let reason = known.map_or_else(String::new, |(_, reason, _)| format!(": {reason}"));
-    let mut mapped = Error::new(kind, format!("{what}{reason}"));
-    mapped.hint = known.map(|(.., hint)| (*hint).to_owned());
-    mapped.cause(cause)
+    let error = match reasons::find(&cause, &[REASONS, reasons::OF_AWS, NOBODY_THERE]) {
+        Some((_, reason, cure)) => Error::new(kind, format!("{what}: {reason}")).hint(cure),
+        None => Error::new(kind, what),
+    };
+    error.cause(cause)
 }
 
-/// What a cause says when the reason is known, the reason, and the cure. The first that fits is told.
-const REASONS: [(&str, &str, &str); 16] = [
+/// What disks and stores say beside what Amazon's services do.
+const REASONS: &[Reason] = &[
     ("os error 28", "the disk is full", "make room and try again"),
     ("os error 30", "the disk is read-only", "name another folder"),
     ("os error 13", "permission denied", "check who owns the folder"),
     ("NoSuchBucket", "there is no such bucket", "create it, or name another one with --storage"),
-    (
-        "RequestTimeTooSkewed",
-        "the clock of this machine is wrong",
-        "set it; AWS accepts 15 minutes either way",
-    ),
-    ("ExpiredToken", "the credentials have expired", "get new ones"),
-    ("InvalidAccessKeyId", "nobody has this access key", "check AWS_ACCESS_KEY_ID"),
     ("NotSignedUp", "the account of this access key does not use S3", "check AWS_ACCESS_KEY_ID"),
-    ("SignatureDoesNotMatch", "the secret key is a wrong one", "check AWS_SECRET_ACCESS_KEY"),
-    ("KMS", "the bucket's encryption key cannot be used", ALLOW_KEY),
-    ("kms:", "the bucket's encryption key cannot be used", ALLOW_KEY),
-    ("AccessDenied", "access denied", "check the policies of the role and of the bucket"),
-    (
-        "169.254.169.254",
-        "no credentials were found",
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role",
-    ),
     ("without LOCATION", "the bucket is in another region", "set AWS_REGION to the bucket's region"),
     ("SlowDown", "it asks for fewer requests", "try again later"),
-    ("Connection refused", "nobody listens at its address", "check AWS_ENDPOINT_URL or storage.s3_endpoint"),
 ];
 
-const ALLOW_KEY: &str = "allow its use to this role: kms:GenerateDataKey, kms:Decrypt";
+/// Said also where an instance's role is asked for and there is none, which is the better reason.
+const NOBODY_THERE: &[Reason] = &[(
+    "Connection refused",
+    "nobody listens at its address",
+    "check AWS_ENDPOINT_URL or storage.s3_endpoint",
+)];
 
 fn full_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

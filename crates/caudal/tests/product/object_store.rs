@@ -114,7 +114,7 @@ fn a_key_that_may_not_be_used_and_a_wrong_clock_are_told_in_the_job_and_to_who_a
     let server = serve(&place, &endpoint, "refusing");
     let fail = |faults: &str| assert_eq!(ask("PUT", &format!("{endpoint}/_twin?{faults}"), &[]).status, 200);
     for (fault, reason, cure) in [
-        ("kms_denied", "the bucket's encryption key cannot be used", "kms:GenerateDataKey"),
+        ("kms_denied", "an encryption key cannot be used", "kms:GenerateDataKey"),
         ("skewed", "the clock of this machine is wrong", "set it"),
     ] {
         fail(&format!("{fault}=1"));

@@ -194,7 +194,8 @@ fn narrow_columns_with_validity_are_widened_on_the_card() {
 
 #[test]
 fn the_embedded_image_belongs_to_the_sources() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("cuda");
+    let folder = std::path::Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests"))
+        .join("cuda");
     let script = std::fs::read_to_string(folder.join("compile.py")).expect("the script is there");
     let compiler = script.lines().find_map(|line| line.strip_prefix("NVRTC = ")).expect("a pinned compiler");
     let mut sources: Vec<_> = std::fs::read_dir(&folder)

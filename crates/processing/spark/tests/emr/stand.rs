@@ -54,7 +54,7 @@ impl Stand {
             return None;
         }
         let folder = TempDir::new().expect("a folder");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests"));
         let submit = match mode {
             "by-id" => format!(
                 "#!/bin/sh\necho >> {}/starts\nfor last; do :; done\ncase $last in *0/attempts/*) exit 1;; esac\n",

@@ -23,7 +23,8 @@ impl Place {
             return None;
         }
         let place = Place(TempDir::new().expect("a folder"));
-        let double = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/double/spark-submit");
+        let double = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests"))
+            .join("tests/double/spark-submit");
         let starts = place.0.path().join("starts");
         let script = format!(
             "#!/bin/sh\nCAUDAL_DOUBLE={mode} CAUDAL_DOUBLE_STARTS={} exec {} \"$@\"\n",
