@@ -40,25 +40,25 @@ pub async fn authorizer() -> std::result::Result<(), lambda_runtime::Error> {
     lambda_runtime::tracing::init_default_subscriber();
     let settings = Settings::load(&Overrides::default())?;
     let service = settings.functions.service.clone();
-    let porter = Arc::new(Porter {
+    let authorizer = Arc::new(Authorizer {
         guard: access::guard(&settings, &store::open(&settings)?, true)?,
         metrics: Metrics::apart(service.clone(), settings.prices.clone()),
         stack: service,
     });
     let handle = move |event: LambdaEvent<AuthorizerEvent>| {
-        let porter = porter.clone();
-        async move { porter.invoked(event).await }
+        let authorizer = authorizer.clone();
+        async move { authorizer.invoked(event).await }
     };
     lambda_runtime::run(service_fn(handle)).await
 }
 
-struct Porter {
+struct Authorizer {
     guard: Guard,
     metrics: Metrics,
     stack: String,
 }
 
-impl Porter {
+impl Authorizer {
     async fn invoked(&self, event: LambdaEvent<AuthorizerEvent>) -> std::result::Result<Value, Diagnostic> {
         let begun = self.metrics.now();
         let LambdaEvent { payload, context } = event;
