@@ -12,6 +12,8 @@ import tempfile
 
 RULES = pathlib.Path(__file__).parent / "rules" / "security.guard"
 DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "openapi.json"
+ERROR_PAGES = DOCUMENT.parent / "errors"
+PLAN_KEY = pathlib.Path(__file__).parent.parent / "crates/app/src/plan_key.rs"
 # A function has no figures of its own, and parts of uploads go to the bucket.
 WITHOUT_ROUTE = {("get", "/metrics"), ("put", "/uploads/{id}/parts/{number}")}
 
@@ -118,12 +120,25 @@ def check_policies(folder):
 
 
 def check_routes(folder):
-    """The API has the routes of the OpenAPI document, and no others."""
-    paths = json.loads((folder / "root.json").read_text())["Resources"]["Api"]["Properties"]["Body"]["paths"]
+    """The API has the routes of the OpenAPI document, and no others; what it says itself are problems of documented types."""
+    resources = json.loads((folder / "root.json").read_text())["Resources"]
+    body = resources["Api"]["Properties"]["Body"]
+    paths = body["paths"]
     routes = {(method, path) for path, methods in paths.items() for method in methods if method != "options"}
     documented = {(method, path) for path, methods in json.loads(DOCUMENT.read_text())["paths"].items() for method in methods}
     assert routes == documented - WITHOUT_ROUTE, sorted(routes ^ (documented - WITHOUT_ROUTE))
     print(f"{len(routes)} routes are those of docs/openapi.json")
+    answers = body["x-amazon-apigateway-gateway-responses"]
+    for kind, answer in answers.items():
+        text = answer["responseTemplates"]["application/json"]["Fn::Sub"][0]
+        problem = json.loads(text.replace("${Base}", "").replace("$context.error.messageString", '"why"'))
+        page = (ERROR_PAGES / f"{problem['type'].rsplit('/', 1)[1]}.md").read_text()
+        assert page.startswith(f"# {problem['title']}\n"), (kind, problem)
+        status = answer.get("statusCode")
+        assert status is None or f"status {status}" in page and int(status) == problem["status"], (kind, problem)
+    print(f"{len(answers)} answers of the API itself are problems with a page")
+    made = resources["TokensPlanKey"]["Properties"]["Value"]["Fn::Sub"].replace("${AWS::StackName}", "{stack}")
+    assert f'format!("{made}")' in PLAN_KEY.read_text(), f"the authorizer names another key than {made}"
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ use serde::Deserialize;
 use crate::host::SystemClock;
 use crate::settings::AuthSettings;
 
-/// The longest that fetching may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that fetching may take, of all that has to be fetched. Whoever shows a token waits for it, and the function
+/// that API Gateway asks is ended after ten seconds.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// More than any issuer says.
 const MOST_BYTES: usize = 1 << 20;
@@ -105,6 +106,13 @@ enum Place {
 #[async_trait]
 impl KeySetSource for Remote {
     async fn fetch(&self) -> Result<String> {
+        let late = |_| Err(unavailable(format!("it takes more than {} s", PATIENCE.as_secs())));
+        tokio::time::timeout(PATIENCE, self.keys()).await.unwrap_or_else(late)
+    }
+}
+
+impl Remote {
+    async fn keys(&self) -> Result<String> {
         match &self.place {
             Place::Keys(keys) => self.get(keys.clone()).await,
             Place::Said { said, issuer } => {
@@ -123,9 +131,7 @@ impl KeySetSource for Remote {
             }
         }
     }
-}
 
-impl Remote {
     async fn get(&self, url: Url) -> Result<String> {
         let failed = |e: reqwest::Error| unavailable(e.to_string());
         let mut answer = self.client.get(url.clone()).send().await.map_err(failed)?;

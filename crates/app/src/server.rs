@@ -9,7 +9,7 @@ use caudal_core::{Error, ErrorKind, Result};
 use caudal_gateway::limits::BodyTime;
 use caudal_gateway::origin::Origins;
 use caudal_gateway::tls::{Tls, TlsFiles};
-use caudal_gateway::{BodyBudget, BodyLimits, ERROR_PAGES, Gateway, GatewayOptions, Serving, WireLimits};
+use caudal_gateway::{BodyBudget, BodyLimits, Gateway, GatewayOptions, Serving, WireLimits};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -56,7 +56,7 @@ pub fn router(
             whole_within: (!reach.streams).then(|| server.max_wait()),
             body_time: BodyTime { idle: server.idle_time(), slowest: server.slowest_body()? },
             origins: origins(settings, reach),
-            error_pages: server.shown(ERROR_PAGES),
+            error_pages: server.error_pages(),
             base_path: server.base_path.clone(),
         },
         closing,
@@ -184,7 +184,7 @@ pub(crate) fn serving(settings: &Settings) -> Result<Serving> {
             idle_time: server.idle_time(),
         }),
         max_connections: server.max_connections,
-        error_pages: server.shown(ERROR_PAGES).into(),
+        error_pages: server.error_pages().into(),
     })
 }
 

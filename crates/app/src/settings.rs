@@ -15,7 +15,7 @@ use std::time::Duration;
 use caudal_core::{Error, ErrorKind, PriceList, Result};
 use caudal_storage::{S3Location, is_s3};
 use config::{Config, Environment, File, FileFormat};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 pub use self::access::{AuthRequired, AuthSettings, CorsSettings, LimitSettings};
 pub use self::gpu::GpuSettings;
@@ -130,7 +130,6 @@ impl StorageSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSettings {
-    #[serde(deserialize_with = "entries")]
     allowed_roots: Vec<String>,
 }
 
@@ -206,20 +205,11 @@ pub struct Overrides {
 const LISTS: [&str; 5] =
     ["sources.allowed_roots", "server.hosts", "auth.audiences", "auth.algorithms", "cors.allowed_origins"];
 
-/// A list, without the empty entry that an empty variable has.
-fn entries<'de, D: Deserializer<'de>>(list: D) -> std::result::Result<Vec<String>, D::Error> {
-    let mut entries = Vec::<String>::deserialize(list)?;
-    entries.retain(|entry| !entry.is_empty());
-    Ok(entries)
+fn entries(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
 
 impl Settings {
-    fn environment() -> Environment {
-        let environment =
-            Environment::with_prefix("CAUDAL").prefix_separator("__").separator("__").try_parsing(true);
-        LISTS.iter().fold(environment.list_separator(","), |all, list| all.with_list_parse_key(list))
-    }
-
     /// Reads and checks all settings.
     ///
     /// # Errors
@@ -236,7 +226,9 @@ impl Settings {
         let mut builder = Config::builder()
             .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(file)
-            .add_source(Self::environment())
+            .add_source(
+                Environment::with_prefix("CAUDAL").prefix_separator("__").separator("__").try_parsing(true),
+            )
             .set_override_option("storage.folder", folder)
             .and_then(|b| b.set_override_option("storage.bucket", bucket))
             .and_then(|b| b.set_override_option("server.address", overrides.address.clone()))
@@ -251,6 +243,12 @@ impl Settings {
             })
             .and_then(|b| b.set_override_option("processing.spill_limit", overrides.spill_limit.clone()))
             .map_err(invalid)?;
+        for list in LISTS {
+            // As they stand there: one that is a number is a name all the same.
+            let variable = format!("CAUDAL__{}", list.replace('.', "__").to_uppercase());
+            let entries = std::env::var(variable).ok().map(|text| entries(&text));
+            builder = builder.set_override_option(list, entries).map_err(invalid)?;
+        }
         if overrides.authenticate {
             builder = builder.set_override("auth.required", "always").map_err(invalid)?;
         }
@@ -419,6 +417,23 @@ mod tests {
         assert_eq!(settings.server.address.to_string(), "127.0.0.1:8080");
         assert!(settings.memory_limit().unwrap() > 0);
         assert!(settings.running_jobs() > 0);
+    }
+
+    #[test]
+    fn every_list_of_the_default_file_can_come_from_the_environment() {
+        let mut section = "";
+        let mut found = Vec::new();
+        for line in DEFAULTS.lines() {
+            match line.strip_prefix('[') {
+                Some(name) => section = name.trim_end_matches(']'),
+                None if line.contains(" = [") => {
+                    found.push(format!("{section}.{}", line.split(' ').next().unwrap_or_default()));
+                }
+                None => {}
+            }
+        }
+        assert_eq!(found, LISTS);
+        assert_eq!(entries(" a, 69234237810729019,,"), ["a", "69234237810729019"]);
     }
 
     #[test]

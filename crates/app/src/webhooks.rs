@@ -22,7 +22,7 @@ pub fn start(
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 ) -> Result<Option<Arc<dyn Webhooks>>> {
-    let Some(options) = settings.webhooks.options()? else { return Ok(None) };
+    let Some(options) = settings.webhooks.options(&settings.server.base_path)? else { return Ok(None) };
     let deliveries = Arc::new(BucketDeliveries::new(bucket.clone()));
     Ok(Some(Arc::new(caudal_webhooks::Courier::start(deliveries, clock, ids, options))))
 }

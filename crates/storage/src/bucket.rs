@@ -106,6 +106,22 @@ impl Bucket {
         matches!(self.place, Place::S3(_) | Place::Other)
     }
 
+    /// The folder that it is.
+    pub(crate) fn folder(&self) -> Option<&FolderPath> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder),
+            Place::S3(_) | Place::Other | Place::Memory => None,
+        }
+    }
+
+    /// What its keys begin with in a bucket on S3, where it lies in that one.
+    pub(crate) fn prefix_in(&self, bucket: &str) -> Option<Path> {
+        match &self.place {
+            Place::S3(location) if location.bucket == bucket => Path::parse(&location.prefix).ok(),
+            _ => None,
+        }
+    }
+
     /// The file that an object is, where the bucket is a folder.
     pub(crate) fn file(&self, key: &Path) -> Option<PathBuf> {
         match &self.place {

@@ -41,8 +41,8 @@ impl Bucket {
         kept.and(swept)
     }
 
-    /// Tries the bucket where nobody has within a day: a trial is some fifty requests and as many connections at once, and
-    /// this one.
+    /// Tries the bucket where nobody has within a day: a trial is some fifty requests, sixteen of them at once, and this is
+    /// one.
     ///
     /// # Errors
     /// As [`probe`](Self::probe).

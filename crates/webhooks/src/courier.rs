@@ -23,6 +23,8 @@ pub struct CourierOptions {
     pub sending: SendingOptions,
     /// The pause after the first attempt; each further one is four times as long.
     pub first_pause: Duration,
+    /// What clients have before every path.
+    pub base_path: String,
 }
 
 /// Attempts at one delivery. With a first pause of five seconds the last one is made a day later.
@@ -117,7 +119,7 @@ impl Webhooks for Courier {
             job_id: status.job_id,
             owner: status.owner.clone(),
             url: url.to_owned(),
-            body: message::body(status),
+            body: message::body(status, &self.0.options.base_path),
             created_at: self.0.clock.now(),
         };
         if self.0.deliveries.begin(&delivery).await? {

@@ -5,17 +5,19 @@ use caudal_core::job::JobStatus;
 use serde_json::json;
 
 /// The body: the event's type and time, and the job with its error where there is one.
-pub fn body(status: &JobStatus) -> String {
+/// Its links begin with `base`.
+pub fn body(status: &JobStatus, base: &str) -> String {
     let job = status.job_id;
+    let path = format!("{base}/jobs/{job}");
     let mut data = json!({
         "job_id": job,
         "status": status.status,
         "created_at": status.created_at,
         "updated_at": status.updated_at,
-        "links": {"self": format!("/jobs/{job}"), "result": format!("/jobs/{job}/result")},
+        "links": {"self": path, "result": format!("{path}/result")},
     });
     if status.status == JobState::Completed {
-        data["links"]["data"] = format!("/jobs/{job}/data").into();
+        data["links"]["data"] = format!("{path}/data").into();
     }
     if let Some(error) = &status.error {
         data["error"] =
@@ -49,14 +51,18 @@ mod tests {
 
     #[test]
     fn a_message_says_how_the_job_ended_and_not_why_inside() {
-        let completed: Value = serde_json::from_str(&body(&status(JobState::Completed, None))).unwrap();
+        let completed: Value =
+            serde_json::from_str(&body(&status(JobState::Completed, None), "/v1")).unwrap();
         assert_eq!(
             (&completed["type"], &completed["data"]["status"]),
             (&"job.completed".into(), &"completed".into())
         );
-        assert!(completed["data"]["links"]["data"].is_string() && completed["data"]["error"].is_null());
+        let nil = uuid::Uuid::nil();
+        assert_eq!(completed["data"]["links"]["data"], format!("/v1/jobs/{nil}/data"));
+        assert_eq!(completed["data"]["links"]["self"], format!("/v1/jobs/{nil}"));
+        assert!(completed["data"]["error"].is_null());
         let error = Error::new(ErrorKind::InvalidData, "row 3 is none").cause("secret");
-        let failed = body(&status(JobState::Failed, Some(error)));
+        let failed = body(&status(JobState::Failed, Some(error)), "");
         assert!(failed.contains("row 3 is none") && !failed.contains("secret"));
         assert!(failed.contains("\"job.failed\"") && !failed.contains("/data\""));
     }

@@ -80,7 +80,7 @@ impl Authorizer {
     async fn answer(&self, event: &AuthorizerEvent) -> Result<Value> {
         let headers = headers(event.multi_value_headers.iter().flatten())?;
         let identity = self.guard.identify(&headers).await.map_err(caudal_core::Error::from)?;
-        Ok(pass(&identity, &event.method_arn, &self.stack))
+        pass(&identity, &event.method_arn, &self.stack)
     }
 }
 
@@ -98,12 +98,13 @@ fn headers<'t>(sent: impl Iterator<Item = (&'t String, &'t Vec<String>)>) -> Res
 
 /// Lets one call pass.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
-fn pass(identity: &Identity, method: &str, stack: &str) -> Value {
+fn pass(identity: &Identity, method: &str, stack: &str) -> Result<Value> {
     let (counted_by, credential) = match &identity.credential {
         Credential::Key(id) => (plan_key::of_key(id), format!("key {id}")),
-        Credential::Token(_) | Credential::None => (plan_key::of_tokens(stack), "token".to_owned()),
+        Credential::Token(_) => (plan_key::of_tokens(stack), "token".to_owned()),
+        Credential::None => return Err(Error::new(ErrorKind::Unauthenticated, "nobody is known")),
     };
-    json!({
+    Ok(json!({
         "principalId": identity.owner,
         "policyDocument": {
             "Version": "2012-10-17",
@@ -112,7 +113,7 @@ fn pass(identity: &Identity, method: &str, stack: &str) -> Value {
         // For the access log.
         "context": {"owner": identity.owner, "credential": credential},
         "usageIdentifierKey": counted_by,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -128,12 +129,13 @@ mod tests {
     #[test]
     fn one_call_passes_and_is_counted_by_the_key_of_the_plan() {
         let method = "arn:aws:execute-api:us-east-1:123456789012:api/v1/POST/process";
-        let answer = pass(&identity(Credential::Key("00112233aabbccdd".into())), method, "caudal");
+        let answer = pass(&identity(Credential::Key("00112233aabbccdd".into())), method, "caudal").unwrap();
         assert_eq!(answer["policyDocument"]["Statement"][0]["Resource"], method);
         assert_eq!(answer["usageIdentifierKey"], "caudal-plan-key-00112233aabbccdd");
         assert_eq!(answer["context"], json!({"owner": "ann", "credential": "key 00112233aabbccdd"}));
-        let answer = pass(&identity(Credential::Token("ann".into())), method, "caudal");
+        let answer = pass(&identity(Credential::Token("ann".into())), method, "caudal").unwrap();
         assert_eq!(answer["usageIdentifierKey"], "caudal-plan-of-tokens-caudal");
+        assert!(pass(&identity(Credential::None), method, "caudal").is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub async fn orchestrator() -> std::result::Result<(), lambda_runtime::Error> {
     let app = App::start(&settings, false).await?;
     let metrics = Metrics::new(settings.functions.service.clone(), settings.prices.clone());
     let (_open, closing) = tokio::sync::watch::channel(false);
-    // API Gateway asks for its own keys before it calls.
+    // Whoever may not call at all the authorizer has turned away; what a caller may do is looked at here.
     let reach =
         Reach { required: settings.auth.required == AuthRequired::Always, own: false, streams: false };
     let function =

@@ -13,10 +13,8 @@ use super::invalid;
 pub struct AuthSettings {
     pub required: AuthRequired,
     pub issuer: String,
-    #[serde(deserialize_with = "super::entries")]
     pub audiences: Vec<String>,
     pub jwks: String,
-    #[serde(deserialize_with = "super::entries")]
     pub algorithms: Vec<String>,
     leeway_seconds: f64,
     pub scope_prefix: String,
@@ -80,7 +78,6 @@ impl LimitSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CorsSettings {
-    #[serde(deserialize_with = "super::entries")]
     pub allowed_origins: Vec<String>,
     pub allow_credentials: bool,
 }

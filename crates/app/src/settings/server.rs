@@ -22,7 +22,6 @@ pub struct ServerSettings {
     body_memory: String,
     tls_certificate: String,
     tls_key: String,
-    #[serde(deserialize_with = "super::entries")]
     pub hosts: Vec<String>,
     pub max_connections: usize,
     max_headers: String,
@@ -103,9 +102,10 @@ impl ServerSettings {
         }
     }
 
-    /// A path as clients know it.
-    pub fn shown(&self, path: &str) -> String {
-        format!("{}{path}", self.base_path)
+    /// Where the error pages are, as clients know it.
+    #[cfg(feature = "server")]
+    pub fn error_pages(&self) -> String {
+        format!("{}{}", self.base_path, caudal_gateway::ERROR_PAGES)
     }
 
     pub(super) fn check(&self) -> Result<()> {

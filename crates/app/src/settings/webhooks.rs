@@ -46,14 +46,15 @@ impl WebhookSettings {
     ///
     /// # Errors
     /// `InvalidRequest` where the key is none.
-    pub fn options(&self) -> Result<Option<caudal_webhooks::CourierOptions>> {
+    pub fn options(&self, base_path: &str) -> Result<Option<caudal_webhooks::CourierOptions>> {
         let sending = caudal_webhooks::SendingOptions {
             allow_private: self.allow_private,
             allow_http: self.allow_http,
             time: Duration::from_secs_f64(self.attempt_seconds),
         };
         let first_pause = Duration::from_secs_f64(self.first_pause_seconds);
-        Ok(self.key()?.map(|key| caudal_webhooks::CourierOptions { key, sending, first_pause }))
+        let base_path = base_path.to_owned();
+        Ok(self.key()?.map(|key| caudal_webhooks::CourierOptions { key, sending, first_pause, base_path }))
     }
 }
 

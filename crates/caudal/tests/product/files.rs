@@ -180,3 +180,28 @@ fn a_file_that_cannot_be_read_is_told_without_talk_of_servers() {
     let escaped = place.file("100%20 #1?.csv", "x\n1\n2\n");
     assert_eq!(place.response(&escaped, &[])["gpu_processing"]["columns"]["x"]["count"], 2);
 }
+
+#[test]
+fn the_storage_is_no_source_even_below_a_folder_that_may_be_read() {
+    let place = Place::new();
+    let root = place.dir.path().to_str().expect("a UTF-8 path").to_owned();
+    let server = Server::start(&place.bucket(), &["--allow", &root]);
+    let made = server.post("/process", r#"{"data": [1, 2]}"#).json();
+    let job = made["job_id"].as_str().expect("an id");
+    let read = |path: String| {
+        server.post("/process", json!({"source": {"uri": format!("file:{path}")}}).to_string())
+    };
+    let of_another = format!("{}/jobs/{job}/data.arrow", place.bucket().display());
+    let problem = read(of_another.clone()).problem(422, "source-unavailable");
+    assert!(problem["detail"].as_str().expect("a detail").contains("lies in the storage"), "{problem}");
+    let problem = read(format!("{root}/")).problem(422, "source-unavailable");
+    assert!(problem["detail"].as_str().expect("a detail").contains("contains the storage"), "{problem}");
+    let beside = place.file("in.csv", "x\n1\n2\n");
+    assert_eq!(read(beside.display().to_string()).status, 200);
+    // Whoever names a part of it means it.
+    let within = format!("{}/jobs", place.bucket().display());
+    let server = Server::start(&place.bucket(), &["--allow", &within]);
+    let read =
+        |path: &str| server.post("/process", json!({"source": {"uri": format!("file:{path}")}}).to_string());
+    assert_eq!(read(&of_another).status, 200);
+}

@@ -212,8 +212,9 @@ impl Datasets {
         let uri = &requested(input)?.uri;
         match uri::parse(uri)? {
             Named::Path(path) => {
-                let options = self.options.clone();
-                in_background(move || source_path::locate(&path, &options.allowed_roots)).await
+                let (options, bucket) = (self.options.clone(), self.bucket.clone());
+                in_background(move || source_path::locate(&path, &options.allowed_roots, bucket.folder()))
+                    .await
             }
             Named::Object { bucket, key } => self.object(&bucket, &key).await,
             Named::Objects { bucket, below } => self.objects(&bucket, &below).await,

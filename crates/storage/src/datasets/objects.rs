@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Datasets;
 use super::located::{Item, Located, is_data};
+use super::source_path::{contains_storage, lies_in_storage};
 use super::uri::unavailable;
 use crate::bucket::explained;
 use crate::keys;
@@ -42,6 +43,9 @@ impl Datasets {
     /// As [`object`](Self::object).
     pub(super) async fn objects(&self, bucket: &str, below: &Path) -> Result<Located> {
         let store = self.source_store(bucket, below)?;
+        if self.bucket.prefix_in(bucket).is_some_and(|storage| storage.prefix_matches(below)) {
+            return Err(contains_storage(&format!("s3://{bucket}/{below}")));
+        }
         let prefix = Some(below).filter(|below| !below.as_ref().is_empty());
         let listed: Vec<ObjectMeta> =
             store.list(prefix).try_collect().await.map_err(|e| unreadable(below, e))?;
@@ -89,10 +93,17 @@ impl Datasets {
 
     /// The store of a bucket from which a key may be read.
     fn source_store(&self, bucket: &str, key: &Path) -> Result<Arc<dyn ObjectStore>> {
+        let storage = self.bucket.prefix_in(bucket);
+        let in_storage = |path: &Path| storage.as_ref().is_some_and(|storage| path.prefix_matches(storage));
         let allows = |root: &&S3Location| {
-            root.bucket == bucket && Path::parse(&root.prefix).is_ok_and(|prefix| key.prefix_matches(&prefix))
+            // A root that contains the storage does not open it: every owner's data lies there.
+            let opens = |root: &Path| key.prefix_matches(root) && (in_storage(root) || !in_storage(key));
+            root.bucket == bucket && Path::parse(&root.prefix).is_ok_and(|root| opens(&root))
         };
         let Some(root) = self.options.allowed_s3.iter().find(allows) else {
+            if in_storage(key) {
+                return Err(lies_in_storage(&format!("s3://{bucket}/{key}")));
+            }
             let detail = format!("s3://{bucket}/{key} lies outside the places that sources may be read from");
             return Err(unavailable(detail)
                 .hint("allow its place with --allow, or sources.allowed_roots in the settings"));

@@ -18,7 +18,7 @@ pub const ALLOW: &str = "allow its folder with --allow, or sources.allowed_roots
 /// # Errors
 /// `SourceUnavailable` for what is not there, is neither file nor folder, may not be read or lies outside the
 /// allowed folders.
-pub fn locate(path: &Path, allowed_roots: &[PathBuf]) -> Result<Located> {
+pub fn locate(path: &Path, allowed_roots: &[PathBuf], storage: Option<&Path>) -> Result<Located> {
     let shown = path.display();
     let real = path.canonicalize().map_err(|e| match e.kind() {
         // Outside the allowed folders even the absence of a file is nobody's business.
@@ -31,8 +31,18 @@ pub fn locate(path: &Path, allowed_roots: &[PathBuf]) -> Result<Located> {
         _ => unavailable(format!("{shown} cannot be read: {e}")),
     })?;
     let roots: Vec<_> = allowed_roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
-    if !roots.iter().any(|root| real.starts_with(root)) {
-        return Err(forbidden(path));
+    let storage = storage.and_then(|folder| folder.canonicalize().ok());
+    let in_storage = |path: &Path| storage.as_ref().is_some_and(|storage| path.starts_with(storage));
+    // A root that contains the storage does not open it: every owner's data lies there.
+    let opens = |root: &&PathBuf| real.starts_with(root) && (in_storage(root) || !in_storage(&real));
+    if !roots.iter().any(|root| opens(&root)) {
+        return Err(match in_storage(&real) {
+            true => lies_in_storage(&shown.to_string()),
+            false => forbidden(path),
+        });
+    }
+    if storage.is_some_and(|storage| storage.starts_with(&real)) {
+        return Err(contains_storage(&shown.to_string()));
     }
     // Before it is opened: opening a pipe waits for whoever writes into it.
     let unreadable = |e| unavailable(format!("{shown} cannot be read: {e}"));
@@ -140,6 +150,16 @@ fn is_allowed_by_name(path: &Path, allowed_roots: &[PathBuf]) -> bool {
         allowed_roots.iter().filter_map(|root| root.canonicalize().ok()).any(|root| parent.starts_with(root))
     };
     parent.map_or(!steps_up && allowed_roots.iter().any(|root| path.starts_with(root)), below)
+}
+
+pub(super) fn lies_in_storage(shown: &str) -> Error {
+    unavailable(format!("{shown} lies in the storage, which is no source"))
+        .hint("fetch what a job made with GET /jobs/{id}/data")
+}
+
+pub(super) fn contains_storage(shown: &str) -> Error {
+    unavailable(format!("{shown} contains the storage, which is no source"))
+        .hint("name a folder beside it, or put the storage elsewhere")
 }
 
 fn forbidden(path: &Path) -> Error {
