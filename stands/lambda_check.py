@@ -1,6 +1,6 @@
 """Drives the real functions through the Lambda stand-in: whole jobs, events twice and late, kills, full houses, figures.
 
-Usage: lambda_check.py FOLDER [--s3twin PROGRAM] [--figures]: the folder holds the binaries `authorizer`, `orchestrator`,
+Usage: lambda_check.py FOLDER [--s3twin PROGRAM] [--driver FOLDER] [--figures]: the folder holds the binaries `authorizer`, `orchestrator`,
 `gpu_processing` and `spark_launcher`; cold starts are also timed with the bucket on PROGRAM; `--figures` does nothing else.
 """
 
@@ -33,6 +33,7 @@ def asked():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
     parser.add_argument("--s3twin")
+    parser.add_argument("--driver", help="folder of an emulation of NVIDIA's driver")
     parser.add_argument("--figures", action="store_true")
     return parser.parse_known_args()[0]
 
@@ -52,9 +53,9 @@ def settings(folder):
 class Stand:
     """All functions behind one address, with a bucket of their own."""
 
-    def __init__(self, *options, orchestrator="timeout=30", gpu="timeout=30", spark=None, authorizer=None, variables=None, folder=None, port=0):
+    def __init__(self, *options, orchestrator="timeout=30", gpu="timeout=30", spark=None, authorizer=None, gpu_program=None, variables=None, folder=None, port=0):
         self.folder = str(folder or tempfile.mkdtemp(prefix="caudal-lambda-"))
-        functions = [f"orchestrator={BINARIES}/orchestrator,{orchestrator}", f"gpu={BINARIES}/gpu_processing,{gpu}", *filter(None, [spark, authorizer])]
+        functions = [f"orchestrator={BINARIES}/orchestrator,{orchestrator}", f"gpu={gpu_program or BINARIES / 'gpu_processing'},{gpu}", *filter(None, [spark, authorizer])]
         arguments = [a for f in functions for a in ("--function", f)] + ["--port", str(port)]
         arguments += [a for pair in (settings(self.folder) | (variables or {})).items() for a in ("--env", "=".join(pair))]
         self.process = subprocess.Popen([sys.executable, HERE / "fake_lambda", *arguments, *options], stdout=subprocess.PIPE, text=True)
@@ -106,6 +107,23 @@ def whole_jobs():
         print("a job ran through the API, the orchestrator and gpu_processing; only ids travelled:", json.dumps(events))
         assert stand.call("POST", "/process", {"data": ["x"]})[0] == 422
         assert stand.call("GET", "/nowhere")[0] == 404
+
+
+def the_function_has_the_card(driver):
+    """The stage's function alone has a card: it, and not the orchestrator, chooses the device."""
+    with tempfile.TemporaryDirectory() as folder:
+        on_gpu = pathlib.Path(folder) / "gpu_processing"
+        on_gpu.write_text(f"#!/bin/sh\nLD_LIBRARY_PATH={driver} exec {BINARIES}/gpu_processing\n")
+        on_gpu.chmod(0o755)
+        seen = {}
+        for name, program in (("with", on_gpu), ("without", BINARIES / "gpu_processing")):
+            with Stand(gpu_program=program) as stand:
+                status, answer = stand.call("POST", "/process", LARGE | {"device": "gpu"})
+                seen[name] = (status, answer.get("type", answer.get("gpu_processing", {}).get("gpu_used")))
+                status, answer = stand.call("POST", "/process", SMALL)
+                assert status == 200 and answer["gpu_processing"]["fallback_reason"], answer
+    assert seen == {"with": (200, True), "without": (422, "/docs/errors/unavailable-engine")}, seen
+    print("a card that the stage's function alone has did a job, by an emulation of its driver; without one it was told")
 
 
 def events_twice_and_out_of_order():
@@ -288,6 +306,10 @@ def main():
     if not ASKED.figures:
         whole_jobs()
         who_calls()
+        if ASKED.driver:
+            the_function_has_the_card(ASKED.driver)
+        else:
+            print("skipped: no emulation of NVIDIA's driver was given, so no function had a card")
         events_twice_and_out_of_order()
         events_are_told_as_they_come()
         full_houses()

@@ -58,7 +58,7 @@ impl App {
             Arc::new(SparkJobs::new(datasets.clone(), crate::spark::launcher(settings, &bucket)?));
         let calibration = Arc::new(BucketCalibration(bucket.clone()));
         let card = Card::of(settings, &datasets)?;
-        let devices = Arc::new(HostDevices::new(card.planned, calibration.clone()));
+        let devices = functions.devices(Arc::new(HostDevices::new(card.planned, calibration.clone())));
         let planner = Arc::new(MeasuredPlanner::new(calibration, devices, Some(spark.clone())));
         let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
         let uploads =

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use caudal_core::Result;
-use caudal_core::job::Plan;
-use caudal_core::ports::{Handover, Normalizer, StageInput};
+use caudal_core::job::{CHOSEN_BY_STAGE, Plan, SourceDescription};
+use caudal_core::ports::{ChosenDevice, DevicePlanner, Handover, Normalizer, StageInput};
+use caudal_core::request::{DeviceChoice, JobRequest};
 use caudal_core::results::GpuProcessing;
 
 #[cfg(not(feature = "lambda-http"))]
@@ -27,6 +28,29 @@ impl Functions {
             Some(function) => Arc::new(ByKind { function, local }),
             None => local,
         }
+    }
+
+    /// Who chooses the device: the function that normalises, by what it has; `local` for what is done here.
+    pub fn devices(&self, local: Arc<dyn DevicePlanner>) -> Arc<dyn DevicePlanner> {
+        match self.gpu_processing {
+            Some(_) => Arc::new(ThereByKind { local }),
+            None => local,
+        }
+    }
+}
+
+struct ThereByKind {
+    local: Arc<dyn DevicePlanner>,
+}
+
+#[async_trait]
+impl DevicePlanner for ThereByKind {
+    async fn device(&self, request: &JobRequest, source: &SourceDescription) -> Result<ChosenDevice> {
+        if request.derives() || request.device == DeviceChoice::Cpu {
+            return self.local.device(request, source).await;
+        }
+        let why = "the function that normalises knows what it has".into();
+        Ok(ChosenDevice { device: CHOSEN_BY_STAGE, why, fallback_reason: None })
     }
 }
 

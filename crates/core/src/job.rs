@@ -64,6 +64,9 @@ impl PipelineKind {
 /// The name of a GPU as the device of a plan.
 pub const GPU_DEVICE: &str = "gpu";
 
+/// The device of a plan whose stage is done on another machine, which knows best what it has.
+pub const CHOSEN_BY_STAGE: &str = "stage's choice";
+
 /// What was decided for a job once its source was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {

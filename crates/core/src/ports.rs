@@ -119,7 +119,8 @@ pub trait Planner: Send + Sync {
 /// A device that was chosen for the normalisation stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChosenDevice {
-    /// As it appears in plans: `cpu` or [`GPU_DEVICE`](crate::job::GPU_DEVICE).
+    /// As it appears in plans: `cpu`, [`GPU_DEVICE`](crate::job::GPU_DEVICE), or
+    /// [`CHOSEN_BY_STAGE`](crate::job::CHOSEN_BY_STAGE).
     pub device: &'static str,
     pub why: String,
     /// Why it is not the one that was hoped for.

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use caudal_core::ports::{CancelToken, JobRecords, Normalizer, ProgressSink, Sources, StageInput};
+use async_trait::async_trait;
+use caudal_core::job::{CHOSEN_BY_STAGE, Plan};
+use caudal_core::ports::{
+    CancelToken, ChosenDevice, DevicePlanner, JobRecords, Normalizer, ProgressSink, Sources, StageInput,
+};
 use caudal_core::results::GpuProcessing;
 use caudal_core::{ErrorKind, JobId, Result};
-use caudal_normalize::HostNormalizer;
-use caudal_storage::{Assignments, BucketRecords, Datasets, StageReport};
+use caudal_normalize::{DeviceRates, HostDevices, HostNormalizer, LocalCard, RatesCache};
+use caudal_storage::{Assignments, Bucket, BucketRecords, Datasets, StageReport};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +44,7 @@ struct Stage {
     assignments: Assignments,
     datasets: Datasets,
     normalizer: HostNormalizer,
+    devices: HostDevices,
     metrics: Metrics,
 }
 
@@ -51,6 +56,7 @@ impl Stage {
         let datasets = store::datasets(settings, &bucket)?;
         Ok(Stage {
             records: BucketRecords::new(bucket.clone()),
+            devices: HostDevices::new(Arc::new(LocalCard), Arc::new(KeptRates(bucket.clone()))),
             assignments: Assignments::new(bucket),
             normalizer: HostNormalizer::new(datasets.clone()),
             datasets,
@@ -91,15 +97,53 @@ impl Stage {
     }
 
     async fn normalized(&self, event: &NormalizeEvent) -> Result<GpuProcessing> {
-        let plan = self.assignments.assignment(event.job, event.attempt).await?;
+        let mut plan = self.assignments.assignment(event.job, event.attempt).await?;
         let input = StageInput {
             record: Arc::new(self.records.record(event.job).await?),
             attempt: event.attempt,
             cancel: CancelToken::default(),
             progress: ProgressSink::silent(),
         };
-        let result = self.normalizer.normalize(&input, &plan).await;
+        let result = match self.choose_device(&input, &mut plan).await {
+            Ok(()) => self.normalizer.normalize(&input, &plan).await,
+            Err(error) => Err(error),
+        };
         self.datasets.release(event.job);
         result
+    }
+
+    /// Chooses the device where the plan leaves that to whoever has it.
+    async fn choose_device(&self, input: &StageInput, plan: &mut Plan) -> Result<()> {
+        if plan.device == CHOSEN_BY_STAGE {
+            let source = self.datasets.open(input).await?;
+            let chosen = self.devices.device(&input.record.request, &source).await?;
+            let ChosenDevice { device, fallback_reason, .. } = chosen;
+            (plan.device, plan.fallback_reason) = (device.into(), fallback_reason);
+        }
+        Ok(())
+    }
+}
+
+/// What processor and card of such a function cost, in the bucket for those that start later.
+struct KeptRates(Bucket);
+
+impl KeptRates {
+    fn name(card: &str) -> String {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let card = card.replace(|c: char| !c.is_ascii_alphanumeric(), "-").to_lowercase();
+        format!("{}-gpu_processing-{cores}-cores-{card}", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+#[async_trait]
+impl RatesCache for KeptRates {
+    async fn load(&self, card: &str) -> Option<DeviceRates> {
+        self.0.calibration(&KeptRates::name(card)).await
+    }
+
+    async fn store(&self, card: &str, rates: &DeviceRates) {
+        if let Err(error) = self.0.put_calibration(&KeptRates::name(card), rates).await {
+            tracing::warn!(%error, "what the GPU costs could not be kept; it will be measured again");
+        }
     }
 }
