@@ -205,6 +205,13 @@ pub struct Overrides {
 const LISTS: [&str; 5] =
     ["sources.allowed_roots", "server.hosts", "auth.audiences", "auth.algorithms", "cors.allowed_origins"];
 
+/// As the entries stand there: one that is a number is a name all the same.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+fn list_of_environment(list: &str) -> Option<Vec<String>> {
+    let variable = format!("CAUDAL__{}", list.replace('.', "__").to_uppercase());
+    std::env::var(variable).ok().map(|text| entries(&text))
+}
+
 fn entries(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
@@ -244,10 +251,7 @@ impl Settings {
             .and_then(|b| b.set_override_option("processing.spill_limit", overrides.spill_limit.clone()))
             .map_err(invalid)?;
         for list in LISTS {
-            // As they stand there: one that is a number is a name all the same.
-            let variable = format!("CAUDAL__{}", list.replace('.', "__").to_uppercase());
-            let entries = std::env::var(variable).ok().map(|text| entries(&text));
-            builder = builder.set_override_option(list, entries).map_err(invalid)?;
+            builder = builder.set_override_option(list, list_of_environment(list)).map_err(invalid)?;
         }
         if overrides.authenticate {
             builder = builder.set_override("auth.required", "always").map_err(invalid)?;
