@@ -195,16 +195,16 @@ impl Card {
     }
 }
 
-/// Rounds in which a server tries a bucket before it stores anything in it.
-const ROUNDS_OF_A_SERVER: usize = 4;
+/// Rounds in which a bucket is tried. A store that looks for an object before it writes it, without a lock, passes one by luck.
+const ROUNDS: usize = 4;
 
 /// A single run trusts a folder, where nobody else writes meanwhile; and so does each start of a function, of which there
 /// may be many a minute, what another found out about the bucket within a day.
 async fn probe(bucket: &Bucket, takes_over: bool) -> Result<()> {
     match takes_over {
-        true => bucket.probe(RandomIds.entry_id(), ROUNDS_OF_A_SERVER).await,
+        true => bucket.probe(RandomIds.entry_id(), ROUNDS).await,
         false if bucket.is_remote() => {
-            bucket.probe_unless_known(RandomIds.entry_id(), SystemClock::new().now()).await
+            bucket.probe_unless_known(RandomIds.entry_id(), ROUNDS, SystemClock::new().now()).await
         }
         false => Ok(()),
     }

@@ -41,19 +41,19 @@ impl Bucket {
         kept.and(swept)
     }
 
-    /// Tries the bucket where nobody has within a day: a trial is some fifty requests, sixteen of them at once, and this is
-    /// one.
+    /// Tries the bucket where nobody has within a day: a trial is some two hundred requests, sixteen of them at once, and
+    /// this is one.
     ///
     /// # Errors
     /// As [`probe`](Self::probe).
-    pub async fn probe_unless_known(&self, probe: Uuid, now: DateTime<Utc>) -> Result<()> {
+    pub async fn probe_unless_known(&self, probe: Uuid, rounds: usize, now: DateTime<Utc>) -> Result<()> {
         let key = keys::probe_passed();
         // What cannot be read as such says nothing.
         let passed = self.get(&key).await?.and_then(|found| serde_json::from_slice::<Passed>(&found).ok());
         if passed.is_some_and(|passed| (now - passed.at).abs() < COUNTS) {
             return Ok(());
         }
-        self.probe(probe, 1).await?;
+        self.probe(probe, rounds).await?;
         self.put_json(&key, &Passed { at: now }).await
     }
 

@@ -30,17 +30,17 @@ async fn a_trial_counts_for_a_day() {
         |folder: &std::path::Path| walk(folder).iter().filter(|f| !f.ends_with("passed.json")).count();
     for (backend, bucket, folder) in buckets() {
         let probe = Uuid::now_v7();
-        bucket.probe_unless_known(probe, minute(0)).await.unwrap_or_else(|e| panic!("{backend}: {e}"));
+        bucket.probe_unless_known(probe, 2, minute(0)).await.unwrap_or_else(|e| panic!("{backend}: {e}"));
         let Some(folder) = folder else { continue };
         let passed = folder.path().join("probe/passed.json");
         let first = std::fs::read(&passed).unwrap();
-        bucket.probe_unless_known(probe, minute(24 * 60 - 1)).await.unwrap();
+        bucket.probe_unless_known(probe, 2, minute(24 * 60 - 1)).await.unwrap();
         assert_eq!(std::fs::read(&passed).unwrap(), first, "within a day nothing is tried");
-        bucket.probe_unless_known(probe, minute(24 * 60)).await.unwrap();
+        bucket.probe_unless_known(probe, 2, minute(24 * 60)).await.unwrap();
         let second = std::fs::read(&passed).unwrap();
         assert_ne!(second, first);
         std::fs::write(&passed, "{").unwrap();
-        bucket.probe_unless_known(probe, minute(24 * 60)).await.unwrap();
+        bucket.probe_unless_known(probe, 2, minute(24 * 60)).await.unwrap();
         assert_eq!(std::fs::read(&passed).unwrap(), second, "what says nothing is written anew");
         assert_eq!(trials(folder.path()), 0);
     }
