@@ -117,8 +117,8 @@ impl Bucket {
     /// What its keys begin with in a bucket on S3, where it lies in that one.
     pub(crate) fn prefix_in(&self, bucket: &str) -> Option<Path> {
         match &self.place {
-            Place::S3(location) if location.bucket == bucket => Path::parse(&location.prefix).ok(),
-            _ => None,
+            Place::S3(location) => location.prefix_in(bucket),
+            Place::Folder(_) | Place::Other | Place::Memory => None,
         }
     }
 

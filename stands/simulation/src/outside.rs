@@ -19,6 +19,10 @@ impl S3Location {
     pub fn uri(&self, key: &str) -> String {
         format!("s3://simulated/{key}")
     }
+
+    pub fn prefix_in(&self, _: &str) -> Option<Path> {
+        None
+    }
 }
 
 pub struct Presigner;
@@ -29,11 +33,16 @@ impl Presigner {
     }
 
     pub async fn put(&self, _: &Path, _: u64, _: Duration) -> object_store::Result<String> {
-        Err(object_store::Error::NotImplemented {
-            operation: "presigning".into(),
-            implementer: "a simulation".into(),
-        })
+        Err(no_addresses())
     }
+
+    pub async fn get(&self, _: &Path, _: &str, _: &str, _: Duration) -> object_store::Result<String> {
+        Err(no_addresses())
+    }
+}
+
+fn no_addresses() -> object_store::Error {
+    object_store::Error::NotImplemented { operation: "presigning".into(), implementer: "a simulation".into() }
 }
 
 pub fn file_uri(path: &FolderPath) -> String {

@@ -74,6 +74,11 @@ impl S3Location {
         })
     }
 
+    /// What its keys begin with, where it lies in this bucket.
+    pub(crate) fn prefix_in(&self, bucket: &str) -> Option<Path> {
+        (self.bucket == bucket).then(|| Path::parse(&self.prefix).ok()).flatten()
+    }
+
     /// The place of a key, for people and other programs.
     pub fn uri(&self, key: &str) -> String {
         let steps = [self.bucket.as_str(), self.prefix.as_str(), key];
