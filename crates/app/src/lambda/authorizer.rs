@@ -90,7 +90,7 @@ fn headers<'t>(sent: impl Iterator<Item = (&'t String, &'t Vec<String>)>) -> Res
     for (name, values) in sent {
         let name = HeaderName::try_from(name).map_err(|_| unreadable())?;
         for value in values {
-            headers.append(&name, HeaderValue::try_from(value).map_err(|_| unreadable())?);
+            headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| unreadable())?);
         }
     }
     Ok(headers)
@@ -142,7 +142,7 @@ mod tests {
     fn every_value_of_a_header_is_read_so_that_two_credentials_are_seen() {
         let event: AuthorizerEvent = serde_json::from_value(json!({
             "type": "REQUEST", "methodArn": "m", "headers": {"x-api-key": "b"},
-            "multiValueHeaders": {"X-Api-Key": ["a", "b"], "Host": ["api"]},
+            "multiValueHeaders": {"X-Api-Key": ["a", "b"], "User-Agent": ["Käthe"]},
         }))
         .unwrap();
         let read = headers(event.multi_value_headers.iter().flatten()).unwrap();
