@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use caudal_core::Result;
 use caudal_core::export::NormalizedData;
 use caudal_core::ports::{Clock, Ids, Normalizer, Pipeline};
 use caudal_core::spark::SparkEngine;
 use caudal_core::uploads::Uploads;
-use caudal_normalize::{CardPort, DeviceRates, HostDevices, HostNormalizer, LocalCard, RatesCache};
+use caudal_normalize::{CardPort, HostDevices, HostNormalizer, LocalCard};
 use caudal_orchestration::retry::Dice;
 use caudal_orchestration::{Orchestrator, OrchestratorOptions, Ports, QuotaLimits, Quotas};
-use caudal_pipelines::{Calibration, CalibrationCache, Dataframe, MeasuredPlanner, Rdd};
+use caudal_pipelines::{Dataframe, MeasuredPlanner, Rdd};
 use caudal_spark::SparkJobs;
 use caudal_storage::{Bucket, BucketClaims, BucketRecords, BucketUploads, BucketUsage, Datasets};
 use tokio::task::AbortHandle;
 
 use crate::functions;
 use crate::host::{RandomIds, SystemClock, cores};
+use crate::measured::Measured;
 use crate::settings::Settings;
 use crate::{store, sweep, webhooks};
 
@@ -56,7 +56,7 @@ impl App {
             vec![Arc::new(Rdd::new(datasets.clone())), Arc::new(dataframe)];
         let spark: Arc<dyn SparkEngine> =
             Arc::new(SparkJobs::new(datasets.clone(), crate::spark::launcher(settings, &bucket)?));
-        let calibration = Arc::new(BucketCalibration(bucket.clone()));
+        let calibration = Arc::new(Measured(bucket.clone()));
         let card = Card::of(settings, &datasets)?;
         let devices = functions.devices(Arc::new(HostDevices::new(card.planned, calibration.clone())));
         let planner = Arc::new(MeasuredPlanner::new(calibration, devices, Some(spark.clone())));
@@ -207,34 +207,5 @@ async fn probe(bucket: &Bucket, takes_over: bool) -> Result<()> {
             bucket.probe_unless_known(RandomIds.entry_id(), ROUNDS, SystemClock::new().now()).await
         }
         false => Ok(()),
-    }
-}
-
-/// Keeps this host's calibration in the bucket, so that the next process need not measure again.
-struct BucketCalibration(Bucket);
-
-#[async_trait]
-impl CalibrationCache for BucketCalibration {
-    async fn load(&self) -> Option<Calibration> {
-        self.0.calibration(&Calibration::fingerprint()).await
-    }
-
-    async fn store(&self, calibration: &Calibration) {
-        if let Err(error) = self.0.put_calibration(&Calibration::fingerprint(), calibration).await {
-            tracing::warn!(%error, "the calibration could not be kept; it will be measured again");
-        }
-    }
-}
-
-#[async_trait]
-impl RatesCache for BucketCalibration {
-    async fn load(&self, card: &str) -> Option<DeviceRates> {
-        self.0.calibration(&Calibration::fingerprint_with(card)).await
-    }
-
-    async fn store(&self, card: &str, rates: &DeviceRates) {
-        if let Err(error) = self.0.put_calibration(&Calibration::fingerprint_with(card), rates).await {
-            tracing::warn!(%error, "what the GPU costs could not be kept; it will be measured again");
-        }
     }
 }

@@ -72,3 +72,43 @@ pub fn memory() -> Result<u64> {
     let usable = system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine));
     Ok(*MEMORY.get_or_init(|| usable))
 }
+
+/// Names this host by what decides how fast it is: what was measured on it holds for hosts of the same name.
+#[cfg(feature = "normalize")]
+pub fn fingerprint() -> String {
+    let processor = processor().unwrap_or_else(|| "unknown".into());
+    let version = env!("CARGO_PKG_VERSION");
+    named(&format!("{version} {} {} cores {processor}", std::env::consts::ARCH, cores()))
+}
+
+/// Names this host with a card of some name.
+#[cfg(feature = "normalize")]
+pub fn fingerprint_with(card: &str) -> String {
+    named(&format!("{} gpu {card}", fingerprint()))
+}
+
+#[cfg(feature = "normalize")]
+fn named(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
+}
+
+/// What the processor calls itself.
+#[cfg(feature = "normalize")]
+fn processor() -> Option<String> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_cpu_list(sysinfo::CpuRefreshKind::nothing());
+    system.cpus().first().map(|cpu| cpu.brand().to_owned())
+}
+
+#[cfg(all(test, feature = "normalize"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_a_key() {
+        let name = fingerprint();
+        assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{name}");
+        assert_eq!(name, fingerprint());
+    }
+}

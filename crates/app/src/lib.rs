@@ -19,6 +19,8 @@ mod host;
 mod issuer;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+#[cfg(feature = "normalize")]
+mod measured;
 #[cfg(any(feature = "authorizer", feature = "emr"))]
 mod plan_key;
 #[cfg(feature = "server")]

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use caudal_core::job::{CHOSEN_BY_STAGE, Plan};
 use caudal_core::ports::{
     CancelToken, ChosenDevice, DevicePlanner, JobRecords, Normalizer, ProgressSink, Sources, StageInput,
 };
 use caudal_core::results::GpuProcessing;
 use caudal_core::{ErrorKind, JobId, Result};
-use caudal_normalize::{DeviceRates, HostDevices, HostNormalizer, LocalCard, RatesCache};
-use caudal_storage::{Assignments, Bucket, BucketRecords, Datasets, StageReport};
+use caudal_normalize::{HostDevices, HostNormalizer, LocalCard};
+use caudal_storage::{Assignments, BucketRecords, Datasets, StageReport};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{Metrics, Outcome};
+use crate::measured::Measured;
 use crate::settings::{Overrides, Settings};
 use crate::store;
 
@@ -56,7 +56,7 @@ impl Stage {
         let datasets = store::datasets(settings, &bucket)?;
         Ok(Stage {
             records: BucketRecords::new(bucket.clone()),
-            devices: HostDevices::new(Arc::new(LocalCard), Arc::new(KeptRates(bucket.clone()))),
+            devices: HostDevices::new(Arc::new(LocalCard), Arc::new(Measured(bucket.clone()))),
             assignments: Assignments::new(bucket),
             normalizer: HostNormalizer::new(datasets.clone()),
             datasets,
@@ -121,29 +121,5 @@ impl Stage {
             (plan.device, plan.fallback_reason) = (device.into(), fallback_reason);
         }
         Ok(())
-    }
-}
-
-/// What processor and card of such a function cost, in the bucket for those that start later.
-struct KeptRates(Bucket);
-
-impl KeptRates {
-    fn name(card: &str) -> String {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let card = card.replace(|c: char| !c.is_ascii_alphanumeric(), "-").to_lowercase();
-        format!("{}-gpu_processing-{cores}-cores-{card}", env!("CARGO_PKG_VERSION"))
-    }
-}
-
-#[async_trait]
-impl RatesCache for KeptRates {
-    async fn load(&self, card: &str) -> Option<DeviceRates> {
-        self.0.calibration(&KeptRates::name(card)).await
-    }
-
-    async fn store(&self, card: &str, rates: &DeviceRates) {
-        if let Err(error) = self.0.put_calibration(&KeptRates::name(card), rates).await {
-            tracing::warn!(%error, "what the GPU costs could not be kept; it will be measured again");
-        }
     }
 }

@@ -55,19 +55,6 @@ impl Cost {
 }
 
 impl Calibration {
-    /// Names a host with a card of some name.
-    pub fn fingerprint_with(card: &str) -> String {
-        named(&format!("{} gpu {card}", Calibration::fingerprint()))
-    }
-
-    /// Names a host by what decides how fast it is; a calibration holds for hosts of the same name.
-    pub fn fingerprint() -> String {
-        let processor = processor().unwrap_or_else(|| "unknown".into());
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let version = env!("CARGO_PKG_VERSION");
-        named(&format!("{version} {} {cores} cores {processor}", std::env::consts::ARCH))
-    }
-
     /// Runs both pipelines; takes a fraction of a second.
     ///
     /// # Errors
@@ -86,18 +73,6 @@ impl Calibration {
 }
 
 /// A name as part of a key.
-fn named(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join("-").to_lowercase()
-}
-
-/// What the processor calls itself.
-fn processor() -> Option<String> {
-    let mut system = sysinfo::System::new().ok()?;
-    system.refresh_cpu_list(sysinfo::CpuRefreshKind::nothing());
-    system.cpus().first().map(|cpu| cpu.brand().to_owned())
-}
-
 #[expect(clippy::disallowed_methods, reason = "a measurement of this host reads its clock")]
 async fn time_rdd(table: &Arc<Source>) -> Result<f64> {
     let mut quickest = f64::INFINITY;
@@ -164,12 +139,5 @@ mod tests {
         assert!((cost.seconds(SMALL as u64, 1) - 0.010).abs() < 1e-12);
         assert!((cost.seconds(LARGE as u64, 1) - 0.200).abs() < 1e-12);
         assert!((cost.seconds(LARGE as u64, 3) - 0.600).abs() < 1e-12);
-    }
-
-    #[test]
-    fn a_fingerprint_is_a_key() {
-        let fingerprint = Calibration::fingerprint();
-        assert!(fingerprint.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{fingerprint}");
-        assert_eq!(fingerprint, Calibration::fingerprint());
     }
 }
